@@ -1,0 +1,207 @@
+"""Integer ops element by element, index maps that must copy, and ArgMax."""
+
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+
+from bitwright.backends.c.context import Call, Context
+from bitwright.backends.c.nest import Nest, contiguous, nest_of
+from bitwright.backends.c.post import (
+    Built,
+    Param,
+    Post,
+    absorb_constants,
+    keep,
+    lookup,
+    requantize,
+    scaled,
+    signed_literal,
+    steps,
+    wide_type,
+)
+from bitwright.backends.c.storage import Storage
+from bitwright.backends.layers import Layer
+from bitwright.errors import UnsupportedError
+from bitwright.ir.graph import Array
+from bitwright.ir.ops import (
+    AddInt,
+    ArgMax,
+    Lookup,
+    Op,
+    Permute,
+    Requantize,
+    Reshape,
+    Steps,
+    Transpose,
+)
+from bitwright.ir.types import Real
+
+_NOTES = {
+    "limit": "thresholds",
+    "code": "codes",
+    "mul": "multipliers",
+    "add": "added before the shift",
+    "order": "which element comes next",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A tensor that an element is read from: where, and under what name."""
+
+    storage: Storage
+    var: str
+    pointer: str
+    index: str
+
+
+@dataclass(frozen=True, slots=True)
+class ElementwiseView:
+    """What elementwise.h.j2 shows: loops, the elements read, what is made of them."""
+
+    name: str
+    note: str
+    parameters: str
+    dims: tuple[int, ...]
+    operands: tuple[Operand, ...]
+    channel: str
+    post: Post
+    y: Storage
+
+
+@dataclass(frozen=True, slots=True)
+class ArgMaxView:
+    """What argmax.h.j2 shows."""
+
+    name: str
+    note: str
+    x: Storage
+    y: Storage
+    outer: int
+    length: int
+    inner: int
+
+
+def emit_elementwise(ctx: Context, layer: Layer, built: Built, nest: Nest, kind: str) -> Call:
+    """Return the call of a loop that reads each operand of `nest` and applies `built`."""
+    op, y = layer.last, ctx.storage(layer.output)
+    operands, parameters, arguments = [], [], []
+    for operand in nest.operands:
+        s = ctx.storage(operand.value)
+        operands.append(Operand(s, operand.var, operand.pointer, operand.index))
+        parameters.append(f"const {s.ctype} *{operand.pointer}")
+        arguments.append(ctx.read(operand.value))
+    for param, values in zip(built.post.params, built.tables, strict=True):
+        name = f"{layer.name}_{param.name}"
+        table = ctx.tables.add(name, values, _NOTES.get(param.name, param.name), param.ctype)
+        parameters.append(f"const {table.ctype} *{param.name}")
+        arguments.append(table.name)
+    parameters.append(f"{y.ctype} *y")
+    view = ElementwiseView(
+        name=f"{type(op).__name__.lower()}_{y.size}",
+        note=f"{type(op).__name__}, {y.size} elements.",
+        parameters=", ".join(parameters),
+        dims=nest.dims,
+        operands=tuple(operands),
+        channel=nest.channel,
+        post=built.post,
+        y=y,
+    )
+    function = ctx.kernels.add("c/elementwise.h.j2", view)
+    return Call(layer, function, (*arguments, ctx.write(layer.output)), kind)
+
+
+def integer_layer(ctx: Context, layer: Layer) -> Call:
+    """Return the call of one integer op that is not fused, or of an index map."""
+    op = layer.first
+    if isinstance(op, ArgMax):
+        return _argmax(ctx, layer, op)
+    if isinstance(op, Transpose | Permute | Reshape):
+        return _copy(ctx, layer, op)
+    if isinstance(op, AddInt):
+        nest = nest_of(op.output.shape, [(v, contiguous(v.shape)) for v in op.inputs])
+        return emit_elementwise(ctx, layer, _add(op), nest, "sum of two")
+    x = op.inputs[0]
+    rank = len(x.shape)
+    stride = tuple(int(i == rank - 1) for i in range(rank))
+    built = _post(ctx, op)
+    per_channel = any(p.name != "code" or isinstance(op, Steps) for p in built.post.params)
+    nest = nest_of(x.shape, [(x, contiguous(x.shape))], stride if per_channel else None)
+    return emit_elementwise(ctx, layer, built, nest, "element by element")
+
+
+def _post(ctx: Context, op: Op) -> Built:
+    x = op.inputs[0].type.integer
+    tables = [ctx.graph.constant(v).astype(np.int64) for v in op.inputs[1:]]
+    channels = op.inputs[0].shape[-1] if op.inputs[0].shape else 1
+    if isinstance(op, Steps):
+        return _steps(op, tables[0], tables[1], channels)
+    if isinstance(op, Requantize):
+        ends = np.array([x.lo]), np.array([x.hi])
+        return requantize(op, tables[0].reshape(-1), tables[1].reshape(-1), ends)
+    if isinstance(op, Lookup):
+        return lookup(tables[0], x.lo, op.elem)
+    raise UnsupportedError(f"{op.loc}: no C kernel for {type(op).__name__}")
+
+
+def _steps(op: Steps, limits: Array, codes: Array, channels: int) -> Built:
+    x = op.inputs[0].type.integer
+    limits = np.clip(limits, x.lo, x.hi + 1)
+    if limits.shape[1] == 1 and codes.shape[0] > 1:
+        limits = np.broadcast_to(limits, (channels, 1))
+        lo, hi = np.full(channels, x.lo), np.full(channels, x.hi)
+        limits, codes = absorb_constants(limits, codes, lo, hi)
+    return steps(limits, codes, op.elem)
+
+
+def _add(op: AddInt) -> Built:
+    a, b = (v.type.integer for v in op.inputs)
+    factors = [
+        (np.array([mul]), np.array([e.lo]), np.array([e.hi]))
+        for mul, e in ((op.mul_a, a), (op.mul_b, b))
+    ]
+    wide = wide_type(factors, np.array([op.add]), op.shift, op.rounding)
+    terms = f"({wide})acc * {signed_literal(op.mul_a)} + ({wide})other * {signed_literal(op.mul_b)}"
+    post = replace(scaled("add", op, wide), expression=f"{terms} + {signed_literal(op.add)}")
+    return Built(post)
+
+
+def moved(op: Op) -> Built:
+    """Return the post of an op that only moves elements."""
+    elem = op.output.elem
+    if isinstance(elem, Real):
+        return Built(Post("keep", "float"))
+    return keep(elem)
+
+
+def _copy(ctx: Context, layer: Layer, op: Op) -> Call:
+    x = op.inputs[0]
+    if isinstance(op, Permute):
+        order = ctx.graph.constant(op.inputs[1]).astype(np.int64)
+        ctype = "uint16_t" if order.size <= 1 << 16 else "int32_t"
+        post = replace(moved(op).post, params=(Param("order", ctype),))
+        nest = nest_of((order.size,), [(x, (1,))])
+        gathered = replace(nest.operands[0], index=f"(size_t)order[{nest.operands[0].index}]")
+        nest = replace(nest, operands=(gathered,))
+        return emit_elementwise(ctx, layer, Built(post, (order,)), nest, "gather")
+    strides = contiguous(x.shape)
+    shape = op.output.shape
+    strides = tuple(strides[p] for p in op.perm) if isinstance(op, Transpose) else contiguous(shape)
+    return emit_elementwise(ctx, layer, moved(op), nest_of(shape, [(x, strides)]), "copy")
+
+
+def _argmax(ctx: Context, layer: Layer, op: ArgMax) -> Call:
+    x = op.inputs[0]
+    shape = x.shape
+    view = ArgMaxView(
+        name=f"argmax_{shape[op.axis]}",
+        note=f"Index of the greatest of {shape[op.axis]}, the lowest of equals.",
+        x=ctx.storage(x),
+        y=ctx.storage(op.output),
+        outer=prod(shape[: op.axis]),
+        length=shape[op.axis],
+        inner=prod(shape[op.axis + 1 :]),
+    )
+    function = ctx.kernels.add("c/argmax.h.j2", view)
+    return Call(layer, function, (ctx.read(x), ctx.write(op.output)), "argmax")

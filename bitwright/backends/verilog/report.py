@@ -1,0 +1,151 @@
+"""report.json: streams, layers, cycles and widths as plain numbers."""
+
+import json
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bitwright.backends.verilog.cells import Cell
+from bitwright.backends.verilog.fifos import Sizing, slowest_cycles, unit_cycles
+from bitwright.backends.verilog.network import Kind, Network, Unit
+from bitwright.backends.verilog.options import VerilogOptions
+from bitwright.backends.verilog.views import EdgeView, rom_file
+from bitwright.ir.graph import Array, Graph
+
+if TYPE_CHECKING:
+    from bitwright.backends.verilog.emit import Design
+
+_LISTED = 64  # scales longer than this are summarized
+
+
+def report_of(design: "Design", body: Graph, options: VerilogOptions) -> dict[str, Any]:
+    """Return the report of a design."""
+    network, sizing = design.network, design.sizing
+    layers = network.of_kind(Kind.LAYER)
+    slowest = max(network.units, key=unit_cycles)
+    return {
+        "target": "verilog",
+        "model": design.model,
+        "graph": body.name,
+        "top": design.modules.top,
+        "interval_cycles": sizing.timing.interval,
+        "latency_cycles": sizing.timing.latency,
+        "slowest_unit": slowest.name,
+        "slowest_unit_cycles": slowest_cycles(network),
+        "slowest_unit_busy": round(slowest_cycles(network) / sizing.timing.interval, 4),
+        "weight_bits": sum(_weight_bits(unit) for unit in layers),
+        "fifo_bits": sum(f["bits"] for f in _fifos(network, sizing)),
+        "multipliers": sum(_multipliers(cell) for unit in layers for cell in unit.cells),
+        "inputs": _edges(network, design.top.inputs, Kind.ENTRY, options),
+        "outputs": _edges(network, design.top.outputs, Kind.EXIT, options),
+        "layers": [_layer(unit, design) for unit in layers],
+        "fifos": _fifos(network, sizing),
+    }
+
+
+def to_json(report: dict[str, Any]) -> bytes:
+    """Return the report as a file with sorted keys."""
+    return (json.dumps(report, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _edges(
+    network: Network, views: tuple[EdgeView, ...], kind: Kind, options: VerilogOptions
+) -> list[dict[str, Any]]:
+    found = []
+    for unit, view in zip(network.of_kind(kind), views, strict=True):
+        link = (unit.outputs or unit.inputs)[0]
+        value = unit.value
+        if value is None:
+            continue
+        entry = {
+            "name": value.name,
+            "prefix": view.prefix,
+            "type": str(value.elem),
+            "shape": list(value.shape),
+            "order": "row-major, last axis fastest",
+            "elements_per_beat": link.lanes,
+            "element_bits": link.format.bits,
+            "signed": link.format.signed,
+            "bipolar": link.format.bipolar,
+            "beats_per_frame": link.beats,
+            "bits_per_beat": link.bits,
+            "tdata_bytes": view.padded // 8,
+        }
+        if value.name in options.edge:
+            edge = options.edge[value.name]
+            meaning = {"scale": _numbers(edge.scale), "zero": _numbers(edge.zero)}
+            entry["meaning"] = {**meaning, "text": edge.text}
+        found.append(entry)
+    return found
+
+
+def _numbers(values: Array) -> Any:
+    """Return one number when all are equal, else all of them or their ends."""
+    flat = np.asarray(values, np.float64).reshape(-1)
+    if flat.size and (flat == flat[0]).all():
+        return float(flat[0])
+    if flat.size <= _LISTED:
+        return [float(v) for v in flat]
+    return {"least": float(flat.min()), "greatest": float(flat.max()), "count": int(flat.size)}
+
+
+def _layer(unit: Unit, design: "Design") -> dict[str, Any]:
+    cell = unit.cells[0]
+    schedule = cell.schedule
+    depths = design.sizing.depths
+    return {
+        "name": unit.name,
+        "module": design.modules.layers[unit.name],
+        "node": unit.layer.note if unit.layer else "",
+        "cells": [c.module for c in unit.cells],
+        "kind": cell.code.name if cell.code else cell.module.removeprefix("bw_"),
+        "pe": cell.lanes.pe,
+        "simd": cell.lanes.simd,
+        "sf": schedule.gather,
+        "nf": schedule.passes,
+        "input_bits": [f.bits for f in cell.takes],
+        "accumulator_bits": cell.gives.bits if cell.code else None,
+        "output_bits": unit.cells[-1].gives.bits,
+        "cycles": unit_cycles(unit),
+        "latency_cycles": _latency(unit.cells),
+        "weight_bits": _weight_bits(unit),
+        "fifo_depth": [depths.get(link.name, 0) for link in unit.inputs],
+        "memories": {
+            rom_file(unit, rom): {"words": rom.words, "bits": rom.bits, "role": rom.role}
+            for c in unit.cells
+            for rom in c.roms
+        },
+    }
+
+
+def _latency(cells: tuple[Cell, ...]) -> int:
+    """Return the cycles from the first beat in to the first beat out, unstalled."""
+    return sum(c.schedule.gather + c.schedule.delay + int(c.schedule.join) for c in cells)
+
+
+def _weight_bits(unit: Unit) -> int:
+    codes = [cell.code for cell in unit.cells if cell.code]
+    return sum(prod(code.raw.shape) * code.bits for code in codes)
+
+
+def _multipliers(cell: Cell) -> int:
+    """Return the multipliers that a cell asks of synthesis."""
+    values = dict(cell.parameters)
+    if cell.code:
+        plain = cell.code.name == "integer" and values["X_BIPOLAR"] == "0"
+        return cell.lanes.pe * cell.lanes.simd if plain else 0
+    if cell.module == "bw_requantize":
+        return cell.lanes.pe * int(values["USE_MUL"])
+    if cell.module == "bw_add":
+        factors = (int(values[n].replace("64'sd", "")) for n in ("MUL_A", "MUL_B"))
+        return cell.lanes.pe * sum(abs(m) & (abs(m) - 1) != 0 for m in factors if m)
+    return 0
+
+
+def _fifos(network: Network, sizing: Sizing) -> list[dict[str, Any]]:
+    links = {link.name: link for link in network.links}
+    return [
+        {"stream": name, "depth": depth, "width": links[name].bits, "bits": depth * links[name].bits}
+        for name, depth in sorted(sizing.depths.items())
+    ]

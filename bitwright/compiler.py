@@ -1,0 +1,247 @@
+"""From an ONNX file to a build folder: load, simplify, integerize, emit, write."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitwright.backends.artifact import Artifact
+from bitwright.backends.edges import Edge, Vectors
+from bitwright.backends.folder import write_folder
+from bitwright.backends.names import identifier
+from bitwright.errors import CompileError
+from bitwright.frontend import load_model
+from bitwright.frontend.data import Data, load_data
+from bitwright.ir.evaluate import evaluate
+from bitwright.ir.graph import Array, Graph
+from bitwright.ir.ops import Dequantize, Quantize
+from bitwright.ir.program import Program
+from bitwright.ir.storage import graph_files, npz_bytes
+from bitwright.ir.types import Bipolar, Real, Ternary
+from bitwright.options import CompileOptions, OutputKind, Target
+from bitwright.passes import INTEGER, SIMPLIFY, run
+from bitwright.passes.chain import QUANTIZERS
+from bitwright.passes.compress import Kind, Recipe, compress, parse_weights
+from bitwright.passes.declare_inputs import declare_inputs, parse_input
+from bitwright.passes.device_output import all_on_device, argmax_on_device, whole_model
+from bitwright.passes.integerize import integerize
+
+VECTORS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled model: as imported, quantized, as a program, and what each target was given."""
+
+    original: Graph
+    graph: Graph
+    program: Program
+    artifacts: Mapping[Target, Artifact]
+    vectors: Mapping[str, Array]
+    options: CompileOptions
+    data: Data | None
+
+
+def compile_model(model: Path, options: CompileOptions) -> Compiled:
+    """Compile the ONNX file `model`; CompileError says which node and what to do."""
+    original = load(model, options)
+    graph = quantize(original, options)
+    program = lower(graph, options)
+    data = load_data(options.data, graph, options.preprocess) if options.data else None
+    vectors = golden_vectors(program, data)
+    name = identifier(options.name or model.stem, "model")
+    artifacts = {t: _emit(t, program, name, vectors, options) for t in options.targets}
+    return Compiled(original, graph, program, artifacts, vectors, options, data)
+
+
+def load(model: Path, options: CompileOptions) -> Graph:
+    """Return the simplified real graph of an ONNX file, its integer inputs declared."""
+    graph = run(load_model(model), SIMPLIFY)
+    if options.inputs:
+        graph = declare_inputs(graph, [parse_input(text) for text in options.inputs])
+        graph.verify()
+    return graph
+
+
+def quantize(graph: Graph, options: CompileOptions) -> Graph:
+    """Compress a float graph as the options ask; a quantized one comes back as it is."""
+    asked = options.weights or options.activations or options.calibrate
+    if not asked or has_quantizers(graph):
+        return graph
+    if options.calibrate is None:
+        raise CompileError(
+            "compressing a float model needs samples for its activation ranges: --calibrate data.npz"
+        )
+    samples = load_data(options.calibrate, graph, options.preprocess)
+    graph = compress(graph, recipe_of(options), samples.inputs)
+    graph.verify()
+    return graph
+
+
+def recipe_of(options: CompileOptions) -> Recipe:
+    """Return the recipe that the options name; scales are powers of two unless weights are int."""
+    kind = parse_weights(options.weights or "int:8")
+    if options.scales not in (None, "pow2", "any"):
+        raise CompileError(f"--scales {options.scales!r}: choose pow2 or any")
+    shifts = options.scales == "pow2" or (options.scales is None and kind.kind is not Kind.INT)
+    return Recipe(kind, options.activations or 8, pow2_scales=shifts)
+
+
+def lower(graph: Graph, options: CompileOptions) -> Program:
+    """Return the program of a quantized graph, or of a float one when all of it goes to C."""
+    if options.output is OutputKind.MODEL:
+        if Target.VERILOG in options.targets:
+            raise CompileError("--output model holds real numbers; use it with --target c alone")
+        if not has_quantizers(graph):
+            return whole_model(graph)
+    program = integerize(graph)
+    program.verify()
+    program = replace(program, body=run(program.body, INTEGER))
+    if options.output is OutputKind.ARGMAX:
+        program = argmax_on_device(program)
+    elif options.output is OutputKind.MODEL:
+        program = all_on_device(program)
+    program.verify()
+    return program
+
+
+def has_quantizers(graph: Graph) -> bool:
+    """Tell whether the model brings quantizers of its own behind its inputs."""
+    return any(isinstance(op, QUANTIZERS) for op in graph.ops)
+
+
+def golden_vectors(program: Program, data: Data | None) -> dict[str, Array]:
+    """Return inputs and outputs of the device, as `in:NAME` and `out:NAME`, (samples, *shape)."""
+    if data is not None:
+        inputs = evaluate(program.head, data.first(VECTORS).inputs)
+    else:
+        inputs = random_codes(program.body, VECTORS)
+    dtype = np.float32 if any(isinstance(v.elem, Real) for v in program.body.inputs) else np.float64
+    outputs = evaluate(program.body, inputs, dtype=dtype)
+    named = {f"in:{v.name}": inputs[v.name] for v in program.body.inputs}
+    return named | {f"out:{v.name}": outputs[v.name] for v in program.body.outputs}
+
+
+def random_codes(graph: Graph, count: int, seed: int = 0) -> dict[str, Array]:
+    """Return random inputs of each input's own type; the first are all least and all greatest."""
+    rng = np.random.default_rng(seed)
+    out: dict[str, Array] = {}
+    for v in graph.inputs:
+        shape = (count, *v.shape)
+        if isinstance(v.elem, Real):
+            out[v.name] = rng.normal(0, 1, shape).astype(np.float32)
+            continue
+        levels = {Bipolar: [-1, 1], Ternary: [-1, 0, 1]}.get(type(v.elem))
+        drawn = (
+            rng.choice(levels, shape) if levels else rng.integers(v.elem.lo, v.elem.hi + 1, shape)
+        )
+        drawn[:1], drawn[1:2] = v.elem.lo, v.elem.hi
+        out[v.name] = drawn
+    return out
+
+
+def _emit(
+    target: Target,
+    program: Program,
+    name: str,
+    vectors: Mapping[str, Array],
+    options: CompileOptions,
+) -> Artifact:
+    golden = Vectors(
+        {n[3:]: a for n, a in vectors.items() if n.startswith("in:")},
+        {n[4:]: a for n, a in vectors.items() if n.startswith("out:")},
+    )
+    edge = edges_of(program)
+    if target is Target.C:
+        from bitwright.backends import c  # noqa: PLC0415  # each target loads its own templates
+
+        return c.emit(program.body, name, c.COptions(cpu=options.cpu, vectors=golden, edge=edge))
+    from bitwright.backends import verilog  # noqa: PLC0415
+
+    wanted = verilog.VerilogOptions(
+        cycles=options.cycles, fold=options.fold, vectors=golden, edge=edge
+    )
+    return verilog.emit(program.body, name, wanted)
+
+
+def edges_of(program: Program) -> dict[str, Edge]:
+    """Return what the codes at the device's edges mean in reals, by name, where it is affine."""
+    found: dict[str, Edge] = {}
+    before = _host_text("before it on the host", program.head)
+    for op in program.head.ops:
+        if isinstance(op, Quantize):
+            scale, zero = (program.head.constant(v) for v in op.inputs[1:])
+            found[op.name] = Edge(scale, zero, before)
+    after = _host_text("after it on the host", program.tail)
+    for graph in (program.body, program.tail):
+        for op in graph.ops:
+            codes = op.inputs[0].name
+            if isinstance(op, Dequantize) and codes not in found:
+                scale, zero = (graph.constant(v) for v in op.inputs[1:])
+                found[codes] = Edge(scale, zero, after if graph is program.tail else "")
+    return found
+
+
+def _host_text(what: str, graph: Graph) -> str:
+    steps = [f"{type(op).__name__} ({op.loc})" for op in graph.ops]
+    return f"{what}: {', '.join(steps)}" if steps else ""
+
+
+def write_build(compiled: Compiled, model: Path, out: Path, *, force: bool = False) -> None:
+    """Write the build folder, all of it or nothing."""
+    files: dict[str, bytes] = {"source.onnx": model.read_bytes()}
+    for target, artifact in compiled.artifacts.items():
+        files |= {f"{target.value}/{p}": data for p, data in artifact.files.items()}
+    program = compiled.program
+    parts = {
+        "real": compiled.graph,
+        "head": program.head,
+        "body": program.body,
+        "tail": program.tail,
+    }
+    for stem, graph in parts.items():
+        files |= graph_files(graph, f"graph/{stem}")
+    names = sorted(compiled.vectors)
+    keyed = {f"v{i}": compiled.vectors[n] for i, n in enumerate(names)}
+    keyed["names"] = np.array([n.encode().hex() for n in names])
+    files["vectors.npz"] = npz_bytes(keyed)
+    if compiled.data is not None:
+        files |= {"samples.npz": _samples(compiled.data)}
+    manifest = {
+        "bitwright": own_version(),
+        "model": {"file": model.name, "sha256": hashlib.sha256(files["source.onnx"]).hexdigest()},
+        "options": plain(asdict(compiled.options)),
+        "targets": [t.value for t in compiled.artifacts],
+    }
+    write_folder(out, files, manifest, force=force)
+
+
+def _samples(data: Data) -> bytes:
+    arrays = {f"x{i}": data.inputs[n] for i, n in enumerate(sorted(data.inputs))}
+    arrays["names"] = np.array([n.encode().hex() for n in sorted(data.inputs)])
+    if data.labels is not None:
+        arrays["y"] = data.labels
+    return npz_bytes(arrays)
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON holds it: enums by value, paths by name, tuples as lists."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return value.name
+    return getattr(value, "value", value)
+
+
+def own_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("bitwright")
+    except PackageNotFoundError:
+        return "unknown"

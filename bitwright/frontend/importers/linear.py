@@ -1,0 +1,128 @@
+"""Dot products with constant weights, and batch normalization."""
+
+import numpy as np
+
+from bitwright.errors import CompileError
+from bitwright.frontend.context import Context, finite, per_axis
+from bitwright.frontend.messages import Refusal, show
+from bitwright.frontend.node import Node
+from bitwright.ir.graph import Array
+from bitwright.ir.ops import Arith, Arithmetic, BatchNorm, Dequantize, Linear, Value
+
+_MATRIX = 2
+
+
+def matmul(ctx: Context, node: Node) -> Value:
+    """Import MatMul with a constant second operand as Linear."""
+    x = ctx.real(node, 0)
+    w = weight(ctx, node, 1, transpose=True)
+    return ctx.emit(Linear, (x, w), node)
+
+
+def weight(ctx: Context, node: Node, index: int, transpose: bool) -> Value:
+    """Return a constant matrix as (outputs, inputs); quantized weights stay codes."""
+    return as_weight(ctx, node, ctx.real(node, index), transpose)
+
+
+def as_weight(ctx: Context, node: Node, w: Value, transpose: bool) -> Value:
+    """Return a constant value as a weight matrix, transposed where asked."""
+    if ctx.folded(w) is None:
+        raise Refusal(
+            "its second operand is computed at run time",
+            "only products with constant weights on the right are handled",
+        )
+    if len(w.shape) != _MATRIX:
+        raise Refusal(f"its weight {show(w.name)} has {len(w.shape)} axes, expected two")
+    op = ctx.producer(w)
+    if op is not None and not isinstance(op, Dequantize):
+        raise Refusal(
+            f"its weight {show(w.name)} is computed from quantized numbers",
+            "let the quantizer be the last step before the product",
+        )
+    if not transpose:
+        return w
+    if op is None:
+        return ctx.constant(f"{w.name}.T", ctx.builder.constants[w.name].T)
+    return transposed_codes(ctx, op, node, (1, 0), "weight")
+
+
+def transposed_codes(
+    ctx: Context, op: Dequantize, node: Node, perm: tuple[int, ...], part: str = ""
+) -> Value:
+    """Transpose the constant codes below a Dequantize, its channel axis with them."""
+    q, scale, zero = op.inputs
+    codes = ctx.constant(f"{q.name}.T", ctx.builder.constants[q.name].transpose(perm), q.elem)
+    axis = perm.index(op.axis % len(perm)) if max(scale.type.size, zero.type.size) > 1 else -1
+    return ctx.emit(Dequantize, (codes, scale, zero), node, part, axis=axis)
+
+
+def gemm(ctx: Context, node: Node) -> Value:
+    """Import Gemm, `alpha * A @ B + beta * C`, as Linear with what it needs around."""
+    if node.integer("transA", 0):
+        raise Refusal("it transposes its first operand", "export it with transA = 0")
+    x = ctx.real(node, 0)
+    if len(x.shape) != _MATRIX:
+        raise CompileError(f"{node.loc}: Gemm reads a tensor of shape {x.shape}, expected two axes")
+    w = weight(ctx, node, 1, transpose=not node.integer("transB", 0))
+    alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    if not node.has_input(2) or beta == 0.0:
+        return _scaled(ctx, node, ctx.emit(Linear, (x, w), node, "product" * (alpha != 1)), alpha)
+    bias = ctx.real(node, 2)
+    if alpha == 1.0 and beta == 1.0 and ctx.folded(bias) is not None:
+        vector = _vector(ctx, node, bias, w.shape[0])
+        if vector is not None:
+            return ctx.emit(Linear, (x, w, vector), node)
+    product = _scaled(ctx, node, ctx.emit(Linear, (x, w), node, "product"), alpha, "scaled")
+    return ctx.emit(Arithmetic, (product, _times(ctx, node, bias, beta)), node, kind=Arith.ADD)
+
+
+def _scaled(ctx: Context, node: Node, y: Value, by: float, part: str = "") -> Value:
+    return y if by == 1.0 else _times(ctx, node, y, by, part)
+
+
+def _times(ctx: Context, node: Node, v: Value, by: float, part: str = "bias") -> Value:
+    if by == 1.0:
+        return v
+    factor = ctx.constant(f"{node.out}.{part or 'alpha'}", np.float32(by))
+    return ctx.emit(Arithmetic, (v, factor), node, part, kind=Arith.MUL)
+
+
+def _vector(ctx: Context, node: Node, bias: Value, size: int) -> Value | None:
+    """Return a constant bias as one number per output; None when it is not of that form."""
+    if bias.shape == (size,):
+        return bias
+    a = ctx.builder.constants.get(bias.name)
+    if a is None or a.size not in {1, size} or (a.size == size and a.shape[-1] != size):
+        return None
+    return ctx.constant(f"{node.inputs[2]}.row", np.broadcast_to(a.reshape(-1), (size,)))
+
+
+def batch_norm(ctx: Context, node: Node) -> Value:
+    """Import BatchNormalization in inference form, along axis 1."""
+    if node.integer("training_mode", 0):
+        raise Refusal("it is in training mode", "export the model in evaluation mode")
+    if not node.integer("spatial", 1):
+        raise Refusal("it normalizes each position by itself", "export it with spatial = 1")
+    x = ctx.real(node, 0)
+    epsilon = node.real("epsilon", 1e-5)
+    parameters = tuple(_parameter(ctx, node, i) for i in range(1, 5))
+    variance = ctx.builder.constants[parameters[3].name]
+    if float((variance + np.float32(epsilon)).min(initial=1.0)) <= 0:
+        raise CompileError(f"{node.loc}: variance + epsilon is {variance.min()}, not positive")
+    return ctx.emit(BatchNorm, (x, *parameters), node, epsilon=epsilon, axis=1)
+
+
+def _parameter(ctx: Context, node: Node, index: int) -> Value:
+    """Return a constant vector; a quantized one is taken as its real numbers."""
+    value = ctx.real(node, index)
+    if value.name in ctx.builder.constants:
+        return value
+    return ctx.constant(f"{node.inputs[index]}.folded", ctx.array(node, index))
+
+
+def channel_parameter(
+    ctx: Context, node: Node, index: int, shape: tuple[int, ...]
+) -> tuple[Array, int]:
+    """Return a constant scale or zero point as scalar or vector, and the axis it lies on."""
+    a = finite(ctx.array(node, index), show(node.inputs[index]))
+    return per_axis(a, shape, show(node.inputs[index]))

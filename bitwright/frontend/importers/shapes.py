@@ -1,0 +1,167 @@
+"""Shapes, index maps and casts."""
+
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from onnx import TensorProto
+
+from bitwright.errors import CompileError
+from bitwright.frontend.context import Comparison, Context, Operand
+from bitwright.frontend.importers.linear import transposed_codes
+from bitwright.frontend.importers.signs import cast_comparison, levels
+from bitwright.frontend.messages import Refusal
+from bitwright.frontend.node import Node
+from bitwright.frontend.shape_rules import (
+    flattened,
+    moved_axis,
+    permutation,
+    reshaped,
+    squeezed,
+    unsqueezed,
+)
+from bitwright.frontend.tensors import INTEGER_TYPES, REAL_TYPES, Constant, type_name
+from bitwright.ir.ops import Dequantize, Reshape, Transpose, Value
+from bitwright.ir.types import Integral, Real
+
+CONSTANT_ONLY = (
+    "Constant", "ConstantOfShape", "Gather", "Concat", "Slice", "Range", "Expand", "Equal", "Mod",
+    "Split", "Tile",
+)  # fmt: skip
+
+
+def constant_only(_ctx: Context, node: Node) -> Operand:
+    """Refuse an operator that is handled on constants, and was not folded."""
+    raise Refusal(
+        f"{node.op_type} of a computed tensor is not handled yet",
+        "only Reshape, Transpose, Flatten, Squeeze and Unsqueeze move computed data",
+    )
+
+
+def shape(ctx: Context, node: Node) -> Constant:
+    """Fold Shape: every value has a fixed one."""
+    dims = _shape_of(ctx, node)
+    end = node.integer("end", len(dims))
+    return Constant(np.array(dims[node.integer("start", 0) : end], np.int64), TensorProto.INT64)
+
+
+def size(ctx: Context, node: Node) -> Constant:
+    """Fold Size."""
+    return Constant(np.array(prod(_shape_of(ctx, node)), np.int64), TensorProto.INT64)
+
+
+def _shape_of(ctx: Context, node: Node) -> tuple[int, ...]:
+    found = ctx.get(node, 0)
+    if isinstance(found, Constant):
+        return found.array.shape
+    return found.difference.shape if isinstance(found, Comparison) else ctx.value(node, 0).shape
+
+
+def reshape(ctx: Context, node: Node) -> Value:
+    """Import Reshape; a batch size written into the target becomes 1."""
+    x = ctx.value(node, 0)
+    wanted = [int(i) for i in ctx.array(node, 1).reshape(-1)]
+    fixed = [d for d in wanted if d > 0]
+    if ctx.batch > 1 and wanted and wanted[0] > 0 and wanted[0] % ctx.batch == 0:
+        misfit = -1 not in wanted and prod(fixed) == x.type.size * ctx.batch
+        if misfit or (-1 in wanted and wanted[0] == ctx.batch):
+            wanted[0] //= ctx.batch
+    target = reshaped(x.shape, wanted, bool(node.integer("allowzero", 0)), node.loc)
+    return to_shape(ctx, node, x, target)
+
+
+def flatten(ctx: Context, node: Node) -> Value:
+    """Import Flatten."""
+    x = ctx.value(node, 0)
+    return to_shape(ctx, node, x, flattened(x.shape, node.integer("axis", 1), node.loc))
+
+
+def squeeze(ctx: Context, node: Node) -> Value:
+    """Import Squeeze, its axes an attribute (before version 13) or a constant input."""
+    x = ctx.value(node, 0)
+    return to_shape(ctx, node, x, squeezed(x.shape, _axes(ctx, node), node.loc))
+
+
+def unsqueeze(ctx: Context, node: Node) -> Value:
+    """Import Unsqueeze, its axes an attribute (before version 13) or a constant input."""
+    x = ctx.value(node, 0)
+    axes = _axes(ctx, node)
+    if axes is None:
+        raise CompileError(f"{node.loc}: Unsqueeze names no axes")
+    return to_shape(ctx, node, x, unsqueezed(x.shape, axes, node.loc))
+
+
+def _axes(ctx: Context, node: Node) -> tuple[int, ...] | None:
+    given = ctx.optional_array(node, 1)
+    return node.integers("axes") if given is None else tuple(int(i) for i in given.reshape(-1))
+
+
+def to_shape(ctx: Context, node: Node, x: Value, target: tuple[int, ...]) -> Value:
+    """Emit a Reshape; below the Dequantize of constant codes it acts on the codes."""
+    op = ctx.producer(x)
+    if isinstance(op, Dequantize) and op.inputs[0].name in ctx.builder.constants:
+        q, scale, zero = op.inputs
+        vector = max(scale.type.size, zero.type.size) > 1
+        axis = moved_axis(x.shape, target, op.axis % len(x.shape)) if vector else -1
+        if axis is not None:
+            numbers = ctx.builder.constants[q.name].reshape(target)
+            codes = ctx.constant(f"{q.name}.reshaped", numbers, q.elem)
+            return ctx.emit(Dequantize, (codes, scale, zero), node, axis=axis)
+    return ctx.emit(Reshape, (x,), node, shape=target)
+
+
+def transpose(ctx: Context, node: Node) -> Value:
+    """Import Transpose; on quantized constants it acts on the codes."""
+    x = ctx.value(node, 0)
+    perm = permutation(node.integers("perm"), len(x.shape), node.loc)
+    op = ctx.producer(x)
+    if isinstance(op, Dequantize) and op.inputs[0].name in ctx.builder.constants:
+        return transposed_codes(ctx, op, node, perm)
+    return ctx.emit(Transpose, (x,), node, perm=perm)
+
+
+def identity(ctx: Context, node: Node) -> Operand:
+    """Import Identity: another name for the same value."""
+    return ctx.get(node, 0)
+
+
+def dropout(ctx: Context, node: Node) -> Operand:
+    """Import Dropout in inference form: nothing is dropped."""
+    training = ctx.optional_array(node, 2)
+    if training is not None and training.any():
+        raise Refusal("it is in training mode", "export the model in evaluation mode")
+    return ctx.get(node, 0)
+
+
+def cast(ctx: Context, node: Node) -> Operand:
+    """Import Cast between reals, between integers, and from integers or comparisons to reals."""
+    to = node.integer("to", 0)
+    if to not in REAL_TYPES and to not in INTEGER_TYPES:
+        raise Refusal(f"it casts to {type_name(to)}", "cast to a float or an integer type")
+    found = ctx.get(node, 0)
+    if isinstance(found, Comparison):
+        if to not in REAL_TYPES:
+            ctx.whole.add(node.out)
+        return cast_comparison(ctx, node, found)
+    x = ctx.value(node, 0)
+    if isinstance(x.elem, Real):
+        return _cast_real(ctx, node, x, to)
+    if to in REAL_TYPES:
+        return levels(ctx, node, x, (1.0, 0.0))
+    return _cast_codes(x, x.elem, to)
+
+
+def _cast_real(ctx: Context, node: Node, x: Value, to: int) -> Value:
+    if to in REAL_TYPES:
+        return x
+    if node.inputs[0] not in ctx.whole:
+        raise Refusal("it casts reals to integers at run time", "use QuantizeLinear or Quant")
+    ctx.whole.add(node.out)
+    return x
+
+
+def _cast_codes(x: Value, elem: Integral, to: int) -> Value:
+    target = INTEGER_TYPES[to]
+    if elem.lo < target.lo or elem.hi > target.hi:
+        raise Refusal(f"it casts {elem} to {type_name(to)}, which wraps around")
+    return replace(x)

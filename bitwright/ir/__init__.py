@@ -1,0 +1,1 @@
+"""The intermediate representation: element types, operations, graphs, text form, evaluation."""

@@ -1,0 +1,74 @@
+"""What a user can ask for, checked where it is built."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+class Target(Enum):
+    """A language that bitwright writes."""
+
+    C = "c"
+    VERILOG = "verilog"
+
+
+class OutputKind(Enum):
+    """What leaves the device: the last integers, the index of the greatest, or the model's own."""
+
+    CODES = "codes"
+    ARGMAX = "argmax"
+    MODEL = "model"
+
+
+class Cpu(Enum):
+    """The machine that the C is written for; `generic` is any 32-bit core."""
+
+    GENERIC = "generic"
+    CORTEX_M0 = "cortex-m0"
+    CORTEX_M4 = "cortex-m4"
+    CORTEX_M7 = "cortex-m7"
+    CORTEX_M55 = "cortex-m55"
+    RV32IMC = "rv32imc"
+    AVR = "avr"
+    X86_64 = "x86-64"
+
+    @property
+    def word(self) -> int:
+        """Bits of a word of packed values."""
+        return 64 if self is Cpu.X86_64 else 32
+
+    @property
+    def has_popcount(self) -> bool:
+        """Whether the machine counts the ones of a word in one instruction."""
+        return self is Cpu.X86_64
+
+    @property
+    def has_dsp(self) -> bool:
+        """Whether the Arm DSP instructions (USAD8) exist."""
+        return self in {Cpu.CORTEX_M4, Cpu.CORTEX_M7, Cpu.CORTEX_M55}
+
+
+class Fold(Enum):
+    """How far a hardware layer is folded: least area, or most speed."""
+
+    MIN = "min"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOptions:
+    """All that `bitwright compile` takes beside the model and the output folder."""
+
+    targets: tuple[Target, ...] = (Target.C, Target.VERILOG)
+    output: OutputKind = OutputKind.CODES
+    inputs: tuple[str, ...] = ()
+    weights: str | None = None
+    activations: int | None = None
+    scales: str | None = None
+    calibrate: Path | None = None
+    data: Path | None = None
+    preprocess: tuple[float, float, float] | None = None
+    cpu: Cpu = Cpu.GENERIC
+    cycles: int | None = None
+    fold: Fold | None = None
+    name: str | None = None

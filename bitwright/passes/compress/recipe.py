@@ -1,0 +1,116 @@
+"""Compress a float graph: fold batch norms, quantize weights, place and calibrate quantizers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bitwright.errors import CompileError
+from bitwright.ir.graph import Array, Builder, Graph
+from bitwright.ir.ops import Dequantize, Linear, Op, Quantize, Rounding, Value
+from bitwright.passes.compress.calibrate import Range, choose_range, observe
+from bitwright.passes.compress.fold_batch_norm import fold_batch_norm
+from bitwright.passes.compress.kinds import Kind, WeightKind, quantize_weights
+from bitwright.passes.compress.sites import Site, find_sites
+from bitwright.passes.dead_code import remove_dead_code
+
+EDGE_BITS = 8
+EDGE_POW2_BITS = 5  # magnitudes 2^0 to 2^7
+STEPS_BITS = 4  # codes up to this width are thresholds, whose scales cost nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to compress: the kind of the inner weights and of the edges', and activation bits.
+
+    `pow2_scales` keeps the whole design free of multipliers.
+    """
+
+    weights: WeightKind
+    activations: int = 8
+    pow2_scales: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject widths that are not offered."""
+        if not 1 <= self.activations <= EDGE_BITS:
+            raise CompileError(f"--activations {self.activations}: bits must be 1 to {EDGE_BITS}")
+
+    @property
+    def edge_weights(self) -> WeightKind:
+        """The kind of the first and the last layer: 8 bits, or shifts where multipliers are out."""
+        return (
+            WeightKind(Kind.POW2, EDGE_POW2_BITS)
+            if self.pow2_scales
+            else WeightKind(Kind.INT, EDGE_BITS)
+        )
+
+
+def compress(graph: Graph, recipe: Recipe, samples: Mapping[str, Array]) -> Graph:
+    """Return the quantized graph of a float one; `samples` are inputs (samples, *shape)."""
+    graph = fold_batch_norm(graph)
+    linears = [op for op in graph.ops if isinstance(op, Linear)]
+    if not linears:
+        raise CompileError("the model has no layer with weights to compress")
+    sites = find_sites(graph)
+    seen = observe(graph, [s.value.name for s in sites], samples)
+    ranges = {
+        s.value.name: choose_range(
+            seen[s.value.name], _bits(s, recipe), pow2=recipe.pow2_scales, loc=s.loc
+        )
+        for s in sites
+    }
+    b = Builder([*graph.values(), *graph.constants])
+    b.constants = dict(graph.constants)
+    edges = {linears[0].name, linears[-1].name}
+    _rewrite(b, graph, {s.value.name: s for s in sites}, ranges, (recipe, edges))
+    result = b.graph(graph.name, graph.inputs, graph.outputs)
+    return remove_dead_code(result)
+
+
+def _bits(site: Site, recipe: Recipe) -> int:
+    return site.bits or (EDGE_BITS if site.edge else recipe.activations)
+
+
+def _rewrite(
+    b: Builder,
+    graph: Graph,
+    sites: Mapping[str, Site],
+    ranges: Mapping[str, Range],
+    how: tuple[Recipe, set[str]],
+) -> None:
+    renamed: dict[str, Value] = {}
+    for v in graph.inputs:
+        if v.name in sites:
+            renamed[v.name] = _quantizer(b, v, ranges[v.name], sites[v.name].loc)
+    for op in graph.ops:
+        kept: Op = replace(op, inputs=tuple(renamed.get(v.name, v) for v in op.inputs))
+        if isinstance(kept, Linear):
+            recipe, edges = how
+            kind = recipe.edge_weights if op.name in edges else recipe.weights
+            kept = _linear(b, graph, kept, kind, recipe)
+        b.add(kept)
+        if op.name in sites:
+            renamed[op.name] = _quantizer(b, op.output, ranges[op.name], op.loc)
+
+
+def _quantizer(b: Builder, x: Value, found: Range, loc: str) -> Value:
+    scale = b.constant(f"{x.name}:step", np.array([found.scale]))
+    zero = b.constant(f"{x.name}:zero", np.array([0.0]))
+    q = b.op(
+        Quantize, (x, scale, zero), f"{x.name}:q", loc, elem=found.elem, rounding=Rounding.HALF_EVEN
+    )
+    return b.op(Dequantize, (q, scale, zero), f"{x.name}:dq", loc)
+
+
+def _linear(b: Builder, graph: Graph, op: Linear, kind: WeightKind, recipe: Recipe) -> Op:
+    if not graph.is_constant(op.inputs[1]):
+        raise CompileError(f"{op.loc}: its weights are computed at run time; they must be constant")
+    wide = recipe.activations > STEPS_BITS
+    found = quantize_weights(
+        graph.constant(op.inputs[1]), kind, pow2_scale=recipe.pow2_scales and wide
+    )
+    codes = b.constant(f"{op.name}:codes", found.codes)
+    scale = b.constant(f"{op.name}:alpha", found.scale)
+    zero = b.constant(f"{op.name}:wzero", np.array([0.0]))
+    w = b.op(Dequantize, (codes, scale, zero), f"{op.name}:w", op.loc, axis=0)
+    return replace(op, inputs=(op.inputs[0], w, *op.inputs[2:]))

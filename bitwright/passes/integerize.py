@@ -1,0 +1,194 @@
+"""Split a quantized model into host and device, and turn the device's part into integers.
+
+One walk in execution order. Every dot product becomes an IntLinear, every quantizer the integer
+function of the codes or accumulators that it depends on; what lies before the first quantizer and
+after the last stays real and belongs to the host.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bitwright.errors import CompileError
+from bitwright.ir.graph import Builder, Constants, Graph
+from bitwright.ir.ops import ArgMax, Linear, Op, Quantize, Softmax, Value
+from bitwright.ir.ops.index import Permute, Reshape
+from bitwright.ir.program import Program
+from bitwright.ir.types import Bipolar, Integral, is_integral
+from bitwright.passes.add_int import fold_add
+from bitwright.passes.chain import QUANTIZERS, Chain, check_scalar
+from bitwright.passes.dead_code import remove_dead_code
+from bitwright.passes.fold import emit_function
+from bitwright.passes.lower_linear import input_line, lower_linear
+from bitwright.passes.region import INDEX_MAPS, Region, cut
+from bitwright.passes.step_function import Lattice, find_steps, per_channel
+
+
+@dataclass
+class _Walk:
+    """What is known half-way through the walk; names are those of the real graph."""
+
+    graph: Graph
+    body: Builder
+    codes: dict[str, Value] = field(default_factory=dict)  # integer values of the body
+    lattice: dict[str, Lattice] = field(default_factory=dict)  # by name in the body
+    real: dict[str, Op] = field(default_factory=dict)  # real ops, Linear replaced by its meaning
+    heads: dict[str, Op] = field(default_factory=dict)  # quantizers that the host computes first
+    inputs: list[Value] = field(default_factory=list)  # inputs of the body
+
+    @property
+    def constants(self) -> Constants:
+        """Constants of both graphs."""
+        return {**self.graph.constants, **self.body.constants}
+
+    def cut(self, target: Value) -> Region:
+        """Return the real ops behind `target`, reading values of the body."""
+        return cut((target,), self.real, self.constants)
+
+
+def integerize(graph: Graph) -> Program:
+    """Return the program of a quantized model; CompileError names the layer that has no integers."""
+    coded = {op.name for op in graph.ops if isinstance(op, QUANTIZERS)}
+    taken = {*graph.values(), *graph.constants} - coded  # folded quantizers keep their names
+    walk = _Walk(graph, Builder(sorted(taken)))
+    for v in graph.inputs:
+        if is_integral(v.elem):
+            _enter(walk, v)
+    for op in graph.ops:
+        _step(walk, op)
+    return _program(walk)
+
+
+def _step(walk: _Walk, op: Op) -> None:
+    if isinstance(op, QUANTIZERS):
+        _fold(walk, op)
+    elif isinstance(op, Linear):
+        _lower(walk, op)
+    elif is_integral(op.output.elem) and op.inputs[0].name in walk.codes:
+        _copy(walk, op)
+    else:
+        walk.real[op.name] = _reading(walk, op)
+
+
+def _reading(walk: _Walk, op: Op) -> Op:
+    """Return `op` with the integer values it reads replaced by those of the body."""
+    return replace(op, inputs=tuple(walk.codes.get(v.name, v) for v in op.inputs))
+
+
+def _enter(walk: _Walk, value: Value) -> None:
+    """Make `value` an input of the device."""
+    walk.inputs.append(value)
+    walk.codes[value.name] = value
+
+
+def _copy(walk: _Walk, op: Op) -> None:
+    """Keep an index map or an ArgMax of integers."""
+    inputs = tuple(walk.codes.get(v.name, v) for v in op.inputs)
+    for v in inputs:
+        if v.name in walk.graph.constants:
+            walk.body.keep(walk.graph, v)
+    if not isinstance(op, (*INDEX_MAPS, ArgMax)):
+        raise CompileError(f"{op.loc}: {type(op).__name__} of integers is not supported here")
+    moved = replace(op, inputs=inputs, output=replace(op.output, name=op.name))
+    moved = replace(moved, output=Value(op.name, moved.infer()))
+    walk.codes[op.name] = walk.body.add(moved)
+
+
+def _lower(walk: _Walk, op: Linear) -> None:
+    real_graph = replace(walk.graph, constants=walk.constants)
+    line = input_line(op, walk.real, real_graph)
+    x = line.source
+    for move in line.moves:
+        for v in move.inputs[1:]:
+            walk.body.keep(real_graph, v)
+        attrs = {"perm": getattr(move, "perm", None), "shape": getattr(move, "shape", None)}
+        used = {k: v for k, v in attrs.items() if v is not None}
+        x = walk.body.op(type(move), (x, *move.inputs[1:]), f"{move.name}:codes", move.loc, **used)
+    lowered = lower_linear(walk.body, op, walk.graph, line, x)
+    walk.lattice[lowered.acc.name] = lowered.lattice
+    walk.real.update({o.name: o for o in lowered.meaning})
+
+
+def _fold(walk: _Walk, op: Op) -> None:
+    """Turn a quantizer and the chain before it into integers, or give it to the host."""
+    quantizer = _reading(walk, op)
+    region = cut((op.output,), {**walk.real, op.name: quantizer}, walk.constants)
+    if all(not is_integral(v.elem) for v in region.leaves):
+        walk.heads[op.name] = quantizer
+        _enter(walk, op.output)
+    elif any(isinstance(o, Softmax) for o in region.ops):
+        walk.real[op.name] = quantizer  # belongs to the host's tail
+    elif len(region.leaves) == 2:  # noqa: PLR2004
+        walk.codes[op.name] = fold_add(walk.body, region, walk.constants, op)
+    else:
+        chain = Chain(region, walk.constants, op.output)
+        check_scalar(chain)
+        walk.codes[op.name] = fold_chain(walk.body, chain, walk.lattice.get(chain.leaf.name))
+
+
+def fold_chain(b: Builder, chain: Chain, lattice: Lattice | None) -> Value:
+    """Append the integer form of `chain` and the index maps it held; return the result."""
+    leaf, op = chain.leaf, chain.last
+    size, channels = leaf.type.size, leaf.shape[-1] if leaf.shape else 1
+    steps = find_steps(chain, _per_element(lattice, leaf.type.integer, size))
+    steps = per_channel(steps, channels)
+    x, shape = leaf, leaf.shape
+    if steps.channels not in (1, channels):
+        x = b.op(Reshape, (x,), f"{op.name}:flat", op.loc, shape=(1, size))
+        shape = x.shape
+    moved = not np.array_equal(chain.order, np.arange(size))
+    reshaped = op.output.shape != shape
+    name = f"{op.name}:codes" if moved or reshaped else op.name
+    y = emit_function(b, x, steps, name, op.loc, _zero_point(chain))
+    if moved:
+        order = b.constant(f"{op.name}:order", chain.order)
+        y = b.op(Permute, (y, order), op.name, op.loc, shape=op.output.shape)
+    elif reshaped:
+        y = b.op(Reshape, (y,), op.name, op.loc, shape=op.output.shape)
+    return y
+
+
+def _zero_point(chain: Chain) -> int:
+    """Return what is added after rounding; a zero point inside it is part of the function."""
+    op = chain.last
+    if not isinstance(op, Quantize) or not op.zero_after:
+        return 0
+    zero = chain.constants[op.inputs[2].name]
+    return round(float(zero.flat[0])) if zero.size == 1 else 0
+
+
+def _per_element(lattice: Lattice | None, elem: Integral, size: int) -> Lattice:
+    if lattice is None:
+        one = np.ones(size, np.int64)
+        step = 2 if isinstance(elem, Bipolar) else 1
+        return Lattice(one * elem.lo, one * elem.hi, one * step)
+    repeat = size // lattice.lo.size
+    return Lattice(*(np.tile(a, repeat) for a in (lattice.lo, lattice.hi, lattice.step)))
+
+
+def _program(walk: _Walk) -> Program:
+    graph, constants = walk.graph, walk.constants
+    outputs = _body_outputs(walk)
+    if not walk.body.ops:
+        raise CompileError(
+            "nothing of this model is quantized; choose --weights and --activations with "
+            "--calibrate data.npz, or compile it as float with --target c --output model"
+        )
+    reals = {**walk.real, **walk.heads}
+    head = cut(walk.inputs, reals, constants).graph(walk.inputs, constants, "head")
+    head = replace(head, inputs=tuple(graph.inputs))
+    body = remove_dead_code(walk.body.graph(graph.name, walk.inputs, outputs))
+    results = [walk.codes.get(v.name, v) for v in graph.outputs]
+    tail = cut(results, walk.real, constants).graph(results, constants, "tail")
+    return Program(graph.name, head, body, replace(tail, inputs=tuple(outputs)))
+
+
+def _body_outputs(walk: _Walk) -> list[Value]:
+    """Return the integer values that the host's tail reads, in a fixed order."""
+    found: dict[str, Value] = {}
+    for v in walk.graph.outputs:
+        for leaf in walk.cut(walk.codes.get(v.name, v)).leaves:
+            if not is_integral(leaf.elem):
+                raise CompileError(f"output {v.name!r} depends on the unquantized {leaf.name!r}")
+            found[leaf.name] = leaf
+    return list(found.values())

@@ -1,0 +1,225 @@
+"""Climb the ladder of proofs: each rung compares one form of the model with the one above it."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bitwright.errors import CompileError, MissingToolError, VerifyError
+from bitwright.ir.evaluate import evaluate
+from bitwright.ir.graph import Array
+from bitwright.ir.ops import Dequantize
+from bitwright.ir.types import Real
+from bitwright.sim.accuracy import Device, program_predictions, share
+from bitwright.sim.build_folder import Build
+from bitwright.sim.layerwise import compare_layers
+from bitwright.sim.outcome import Outcome, Status
+
+FLOAT_TOLERANCE = 1e-5
+FRAMES_RTL = 8
+SAMPLES_RTL = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the ladder."""
+
+    rung: int
+    what: str
+    outcome: Outcome
+    seconds: float
+
+
+Rung = Callable[[Build, Path], Outcome]
+
+
+def climb(build: Build, work: Path) -> Iterator[Row]:
+    """Yield a row per rung that applies to the build; `work` holds compiled tests and may persist."""
+    rungs: list[tuple[int, str, Rung]] = [
+        (1, "imported graph = onnxruntime", _onnxruntime),
+        (3, "integers = quantized model, layer by layer", _layers),
+    ]
+    if "c" in build.targets:
+        rungs += [
+            (4, "C (gcc) = integers", lambda b, w: _host_c(b, w, "gcc", sanitize=False)),
+            (4, "C (gcc, sanitizers) = integers", lambda b, w: _host_c(b, w, "gcc", sanitize=True)),
+            (4, "C (clang) = integers", lambda b, w: _host_c(b, w, "clang", sanitize=False)),
+            (4, "C (gcc) on the samples", _samples_c),
+        ]
+    if "verilog" in build.targets:
+        rungs += [
+            (6, "RTL (Verilator) = integers, stalls and resets", _rtl),
+            (6, "RTL (Verilator) on the samples", _samples_rtl),
+        ]
+    if not build.samples:
+        rungs = [r for r in rungs if r[2] not in (_samples_c, _samples_rtl)]
+    for number, what, rung in rungs:
+        start = time.monotonic()
+        try:
+            outcome = rung(build, work)
+        except MissingToolError as e:
+            outcome = Outcome(Status.NOT_RUN, 0, str(e))
+        except VerifyError as e:
+            outcome = Outcome(Status.FAIL, 0, str(e))
+        yield Row(number, what, outcome, time.monotonic() - start)
+
+
+def model_samples(build: Build, count: int) -> dict[str, Array]:
+    """Return samples for the model's own inputs: the user's, or random ones of each input's type."""
+    if build.samples:
+        return {n: a[:count] for n, a in build.samples.items()}
+    rng = np.random.default_rng(1)
+    out: dict[str, Array] = {}
+    golden = build.device_inputs()
+    for v in build.graph.inputs:
+        if isinstance(v.elem, Real):
+            out[v.name] = rng.uniform(0, 1, (count, *v.shape)).astype(np.float32)
+        else:
+            out[v.name] = golden[v.name][:count]
+    return out
+
+
+def first_difference(name: str, want: Array, got: Array) -> str | None:
+    """Return a sentence on the first element that differs, or None."""
+    if want.shape != got.shape:
+        return f"{name}: shape {got.shape}, expected {want.shape}"
+    places = np.argwhere(want != got)
+    if not places.size:
+        return None
+    at = tuple(int(i) for i in places[0])
+    return (
+        f"{name}: sample {at[0]}, index {list(at[1:])}: got {got[at]}, expected {want[at]}"
+        f" ({len(places)} of {want.size} values differ)"
+    )
+
+
+def _onnxruntime(build: Build, work: Path) -> Outcome:
+    del work
+    from bitwright.sim.reference import run_onnx  # noqa: PLC0415  # onnxruntime is an extra
+
+    x = model_samples(build, 32)
+    want = run_onnx(build.source, _as_reals(build, x))
+    got = evaluate(build.graph, x, dtype=np.float32)
+    values, worst = 0, 0.0
+    for name, reference in want.items():
+        mine = got[name].reshape(reference.shape)
+        values += reference.size
+        scale = float(np.abs(reference).max(initial=0)) or 1.0
+        error = np.abs(mine.astype(np.float64) - reference) / scale
+        worst = max(worst, float(error.max(initial=0)))
+        bad = (error > FLOAT_TOLERANCE).reshape(error.shape[0], -1).any(axis=1)
+        if bad.any():
+            where = int(np.argmax(bad))
+            detail = f"{name!r} differs in {int(bad.sum())} of {bad.size} samples, first {where}"
+            return Outcome(Status.FAIL, values, f"{detail}, by {worst:.2e} of the greatest value")
+    return Outcome(Status.PASS, values, f"worst difference {worst:.1e} of the greatest value")
+
+
+def _as_reals(build: Build, x: dict[str, Array]) -> dict[str, Array]:
+    """Return what the original model reads where the device's integer inputs were declared."""
+    out = dict(x)
+    for op in build.graph.ops:
+        if isinstance(op, Dequantize) and op.loc == f"input {op.inputs[0].name}":
+            scale, zero = (float(build.graph.constant(p).flat[0]) for p in op.inputs[1:])
+            name = op.inputs[0].name
+            out[name] = ((x[name] - zero) * scale).astype(np.float32)
+    return out
+
+
+def _layers(build: Build, work: Path) -> Outcome:
+    del work
+    return compare_layers(build.graph, build.program.body, model_samples(build, 64))
+
+
+def _compare_outputs(want: dict[str, Array], got: dict[str, Array]) -> Outcome:
+    values = 0
+    for name, reference in want.items():
+        mine = np.asarray(got[name]).reshape(reference.shape)
+        values += reference.size
+        if reference.dtype.kind == "f":
+            scale = float(np.abs(reference).max(initial=0)) or 1.0
+            worst = float(np.abs(mine - reference).max(initial=0)) / scale
+            if worst > FLOAT_TOLERANCE:
+                return Outcome(Status.FAIL, values, f"{name!r} differs by {worst:.2e}")
+            continue
+        difference = first_difference(repr(name), reference, mine)
+        if difference:
+            return Outcome(Status.FAIL, values, difference)
+    real = any(a.dtype.kind == "f" for a in want.values())
+    return Outcome(Status.PASS, values, f"within {FLOAT_TOLERANCE}" if real else "equal bits")
+
+
+def _host_c(build: Build, work: Path, compiler: str, *, sanitize: bool) -> Outcome:
+    from bitwright.sim.host_c import run_c  # noqa: PLC0415
+
+    got = run_c(
+        build.folder / "c", build.device_inputs(), compiler=compiler, sanitize=sanitize, work=work
+    )
+    return _compare_outputs(build.device_outputs(), got)
+
+
+def _rtl(build: Build, work: Path) -> Outcome:
+    from bitwright.sim.rtl import Stalls, run_rtl  # noqa: PLC0415
+
+    inputs = {n: a[:FRAMES_RTL] for n, a in build.device_inputs().items()}
+    want = {n: a[:FRAMES_RTL] for n, a in build.device_outputs().items()}
+    values, measured = 0, ""
+    for seed, stalls in enumerate(Stalls):
+        for reset in (False, True) if stalls is Stalls.BOTH else (False,):
+            result = run_rtl(
+                build.folder / "verilog", inputs, work=work, stalls=stalls, seed=seed + 1,
+                reset_midframe=reset,
+            )  # fmt: skip
+            outcome = _compare_outputs(want, dict(result.outputs))
+            values += outcome.values
+            if outcome.status is not Status.PASS:
+                pattern = f"stalls {stalls.value}" + (", reset in mid-frame" if reset else "")
+                return Outcome(outcome.status, values, f"{pattern}: {outcome.detail}")
+            if stalls is Stalls.NONE:
+                measured = f"{result.interval} cycles a frame, latency {result.latency}"
+    return Outcome(Status.PASS, values, f"equal bits; {measured}")
+
+
+def _on_samples(build: Build, inputs: dict[str, Array], device: Device) -> Outcome:
+    """Run the user's samples through a device; its choices must be those of the integer graph."""
+    want = program_predictions(build.program, inputs)
+    got = program_predictions(build.program, inputs, device)
+    if not np.array_equal(want, got):
+        first = int(np.argmax(want != got))
+        detail = f"sample {first}: chose {got[first]}, the integer graph {want[first]}"
+        return Outcome(Status.FAIL, want.size, detail)
+    if build.labels is None:
+        return Outcome(Status.PASS, want.size, "every choice equal")
+    return Outcome(Status.PASS, want.size, f"accuracy {share(got == build.labels[: got.size])}")
+
+
+def _samples_c(build: Build, work: Path) -> Outcome:
+    from bitwright.sim.host_c import run_c  # noqa: PLC0415
+
+    def device(codes: dict[str, Array]) -> Mapping[str, Array]:
+        return run_c(build.folder / "c", codes, compiler="gcc", sanitize=False, work=work)
+
+    return _on_samples(build, dict(build.samples), device)
+
+
+def _samples_rtl(build: Build, work: Path) -> Outcome:
+    from bitwright.sim.rtl import Stalls, run_rtl  # noqa: PLC0415
+
+    def device(codes: dict[str, Array]) -> Mapping[str, Array]:
+        folder = build.folder / "verilog"
+        return run_rtl(folder, codes, work=work, stalls=Stalls.NONE, seed=1).outputs
+
+    inputs = {n: a[:SAMPLES_RTL] for n, a in build.samples.items()}
+    return _on_samples(build, inputs, device)
+
+
+def work_folder(build: Build) -> Path:
+    """Return the folder for compiled tests of this build, kept beside it."""
+    path = build.folder / ".verify"
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as e:
+        raise CompileError(f"{path} cannot be made: {e}") from None
+    return path

@@ -1,0 +1,55 @@
+// Input edge of a design: a register slice that checks TLAST against the frame's length.
+`default_nettype none
+
+module bw_frame_in #(
+    parameter W     = 8,  // bits of a beat
+    parameter BEATS = 16  // beats of a frame
+) (
+    input  wire         clk,            // clock
+    input  wire         rst_n,          // synchronous reset, active low
+    input  wire [W-1:0] s_axis_tdata,   // input beat
+    input  wire         s_axis_tvalid,  // input beat present
+    output wire         s_axis_tready,  // input beat taken; a register
+    input  wire         s_axis_tlast,   // said to be a frame's last beat; checked, never used
+    output wire [W-1:0] m_axis_tdata,   // output beat
+    output wire         m_axis_tvalid,  // output beat present
+    input  wire         m_axis_tready,  // output beat taken
+    output wire         frame_error     // TLAST once disagreed with the count; sticky until reset
+);
+
+    localparam CNT_W = (BEATS > 1) ? $clog2(BEATS) : 1;
+    localparam LAST_INT = BEATS - 1;
+    localparam [CNT_W-1:0] LAST = LAST_INT[CNT_W-1:0];
+
+    reg [CNT_W-1:0] count_reg;
+    reg             error_reg;
+
+    wire move = s_axis_tvalid && s_axis_tready;
+    wire last = (count_reg == LAST);
+
+    assign frame_error = error_reg;
+
+    always @(posedge clk) begin
+        if (!rst_n) begin
+            count_reg <= {CNT_W{1'b0}};
+            error_reg <= 1'b0;
+        end else if (move) begin
+            count_reg <= last ? {CNT_W{1'b0}} : count_reg + 1'b1;
+            if (last != s_axis_tlast) error_reg <= 1'b1;
+        end
+    end
+
+    bw_skid #(.W(W)) u_slice (
+        .clk(clk),
+        .rst_n(rst_n),
+        .s_axis_tdata(s_axis_tdata),
+        .s_axis_tvalid(s_axis_tvalid),
+        .s_axis_tready(s_axis_tready),
+        .m_axis_tdata(m_axis_tdata),
+        .m_axis_tvalid(m_axis_tvalid),
+        .m_axis_tready(m_axis_tready)
+    );
+
+endmodule
+
+`default_nettype wire

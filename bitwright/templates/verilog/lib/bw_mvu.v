@@ -1,0 +1,246 @@
+// Matrix-vector unit: PE outputs and SIMD inputs per cycle, weights from ROM, NF*SF cycles a vector.
+// A vector enters as SF beats during pass 0 and is replayed from a buffer in passes 1 to NF-1;
+// output nf*PE+p leaves in lane p of beat nf. The next vector follows without a bubble.
+// One clock enable, the ready register of the output slice, moves the whole pipeline.
+`default_nettype none
+
+module bw_mvu #(
+    parameter KIND        = 3,   // 0 xnor, 1 ternary, 2 shift, 3 integer, 4 binary weights
+    parameter PE          = 2,   // outputs per cycle
+    parameter SIMD        = 4,   // inputs per cycle
+    parameter SF          = 2,   // input beats of a vector
+    parameter NF          = 2,   // output beats of a vector
+    parameter X_W         = 8,   // bits of an input; 1 for KIND 0
+    parameter X_SIGNED    = 1,   // 1: inputs are two's complement, 0: unsigned
+    parameter X_BIPOLAR   = 0,   // 1: inputs are one bit, 1 = +1 and 0 = -1; implied by KIND 0
+    parameter W_W         = 8,   // bits of a weight: 1, 2 {negative, nonzero}, 2+E {negative, nonzero, exponent}, any, 1
+    parameter ACC_W       = 24,  // bits of an output, two's complement
+    parameter USE_BIAS    = 0,   // 1: accumulators start from BIAS_FILE, 0: from zero
+    parameter WEIGHT_FILE = "",  // NF*SF words at nf*SF+sf; weight of lane p, input s at (p*SIMD+s)*W_W
+    parameter BIAS_FILE   = "",  // NF words of PE*ACC_W bits
+    parameter ADD_STAGES  = 3    // adder levels between registers
+) (
+    input  wire                 clk,            // clock
+    input  wire                 rst_n,          // synchronous reset, active low
+    input  wire [SIMD*X_W-1:0]  s_axis_tdata,   // SIMD inputs, first in the low bits
+    input  wire                 s_axis_tvalid,  // input beat present
+    output wire                 s_axis_tready,  // input beat taken; from registers only
+    output wire [PE*ACC_W-1:0]  m_axis_tdata,   // PE outputs, first in the low bits
+    output wire                 m_axis_tvalid,  // output beat present
+    input  wire                 m_axis_tready   // output beat taken
+);
+
+    localparam IN_W    = SIMD * X_W;
+    localparam DEPTH   = NF * SF;
+    localparam ADDR_W  = (DEPTH > 1) ? $clog2(DEPTH) : 1;
+    localparam SF_W    = (SF > 1) ? $clog2(SF) : 1;
+    localparam NF_W    = (NF > 1) ? $clog2(NF) : 1;
+    localparam LAST_SF_INT = SF - 1;
+    localparam LAST_NF_INT = NF - 1;
+    localparam [SF_W-1:0] LAST_SF = LAST_SF_INT[SF_W-1:0];
+    localparam [NF_W-1:0] LAST_NF = LAST_NF_INT[NF_W-1:0];
+
+    // Registers between operands and accumulator: those of bw_dot_xnor or bw_dot_terms.
+    localparam COUNT_W  = $clog2(SIMD + 1);
+    localparam LEVELS   = $clog2((SIMD + 4) / 4) + 1;
+    localparam XNOR_LAT = (LEVELS < ADD_STAGES) ? 1 : LEVELS / ADD_STAGES;
+    localparam DOT_LAT  = (KIND == 0) ? XNOR_LAT : 1 + $clog2(SIMD) / ADD_STAGES;
+
+    wire ce;  // the pipeline moves
+
+    generate
+        if (PE < 1 || SIMD < 1 || SF < 1 || NF < 1 || ADD_STAGES < 1) begin : g_error_size
+            bw_error_mvu_sizes_start_at_one u_error ();
+        end
+        if ((KIND == 0 || X_BIPOLAR != 0) && X_W != 1) begin : g_error_bipolar
+            bw_error_mvu_bipolar_input_is_one_bit u_error ();
+        end
+    endgenerate
+
+    // ---- schedule: which input beat meets which rows of the matrix -------------------------------
+    reg [SF_W-1:0]   sf_reg;
+    reg [NF_W-1:0]   nf_reg;
+    reg [ADDR_W-1:0] addr_reg;
+
+    wire first_pass = (nf_reg == {NF_W{1'b0}});
+    wire sf_first   = (sf_reg == {SF_W{1'b0}});
+    wire sf_last    = (sf_reg == LAST_SF);
+    wire nf_last    = (nf_reg == LAST_NF);
+    wire issue      = !first_pass || s_axis_tvalid;
+
+    assign s_axis_tready = ce && first_pass;
+
+    always @(posedge clk) begin
+        if (!rst_n) begin
+            sf_reg   <= {SF_W{1'b0}};
+            nf_reg   <= {NF_W{1'b0}};
+            addr_reg <= {ADDR_W{1'b0}};
+        end else if (ce && issue) begin
+            sf_reg   <= sf_last ? {SF_W{1'b0}} : sf_reg + 1'b1;
+            addr_reg <= (sf_last && nf_last) ? {ADDR_W{1'b0}} : addr_reg + 1'b1;
+            if (sf_last) nf_reg <= nf_last ? {NF_W{1'b0}} : nf_reg + 1'b1;
+        end
+    end
+
+    // ---- operands: the input beat, new or replayed, and its weights -------------------------------
+    wire [IN_W-1:0]          x;
+    wire [PE*SIMD*W_W-1:0]   weights;
+    reg  [IN_W-1:0]          new_reg;
+
+    always @(posedge clk) if (ce) new_reg <= s_axis_tdata;
+
+    generate
+        if (NF == 1) begin : g_once
+            assign x = new_reg;
+        end else begin : g_replay
+            reg [IN_W-1:0] mem [0:SF-1];
+            reg [IN_W-1:0] old_reg;
+            reg            first_pass_reg;
+            if (SF == 1) begin : g_one
+                always @(posedge clk) begin
+                    if (ce && first_pass) mem[0] <= s_axis_tdata;
+                    if (ce) old_reg <= mem[0];
+                end
+            end else begin : g_many
+                always @(posedge clk) begin
+                    if (ce && first_pass) mem[sf_reg] <= s_axis_tdata;
+                    if (ce) old_reg <= mem[sf_reg];
+                end
+            end
+            always @(posedge clk) if (ce) first_pass_reg <= first_pass;
+            assign x = first_pass_reg ? new_reg : old_reg;
+        end
+    endgenerate
+
+    bw_rom #(.W(PE*SIMD*W_W), .DEPTH(DEPTH), .FILE(WEIGHT_FILE)) u_weights (
+        .clk(clk),
+        .ce(ce),
+        .addr(addr_reg),
+        .data(weights)
+    );
+
+    // ---- control and bias, late by as much as the dot product -------------------------------------
+    wire valid_late;  // a dot product is present
+    wire first_late;  // it begins a sum
+    wire last_late;   // it ends a sum
+    wire [PE*ACC_W-1:0] start;
+
+    bw_valid #(.N(1 + DOT_LAT)) u_valid (
+        .clk(clk),
+        .rst_n(rst_n),
+        .ce(ce),
+        .d(issue),
+        .q(valid_late)
+    );
+
+    bw_delay #(.W(2), .N(1 + DOT_LAT)) u_marks (
+        .clk(clk),
+        .ce(ce),
+        .d({sf_last, sf_first}),
+        .q({last_late, first_late})
+    );
+
+    // 2 * count - SIMD is summed as 2 * count, and the vector's length is taken off at the start.
+    localparam [31:0] LESS_INT = (KIND == 0) ? SF * SIMD : 0;
+    wire [ACC_W-1:0] less;
+    bw_resize #(.IN_W(32), .OUT_W(ACC_W), .SIGNED(1)) u_less (.d(LESS_INT), .q(less));
+
+    genvar p;
+    generate
+        if (USE_BIAS == 0) begin : g_no_bias
+            assign start = {PE{-less}};
+        end else begin : g_bias
+            localparam AHEAD = (KIND == 0) ? DOT_LAT - 1 : DOT_LAT;
+            wire [NF_W-1:0]     nf_late;
+            wire [PE*ACC_W-1:0] bias;
+            bw_delay #(.W(NF_W), .N(AHEAD)) u_address (
+                .clk(clk),
+                .ce(ce),
+                .d(nf_reg),
+                .q(nf_late)
+            );
+            bw_rom #(.W(PE*ACC_W), .DEPTH(NF), .FILE(BIAS_FILE)) u_bias (
+                .clk(clk),
+                .ce(ce),
+                .addr(nf_late),
+                .data(bias)
+            );
+            if (KIND == 0) begin : g_less
+                reg [PE*ACC_W-1:0] start_reg;
+                for (p = 0; p < PE; p = p + 1) begin : g_lane
+                    always @(posedge clk) begin
+                        if (ce) start_reg[p*ACC_W +: ACC_W] <= bias[p*ACC_W +: ACC_W] - less;
+                    end
+                end
+                assign start = start_reg;
+            end else begin : g_plain
+                wire unused_less = &{1'b0, less};
+                assign start = bias;
+            end
+        end
+    endgenerate
+
+    // ---- dot products and accumulators ------------------------------------------------------------
+    reg [PE*ACC_W-1:0] acc_reg;
+    reg                done_reg;  // the accumulators hold finished outputs
+
+    generate
+        for (p = 0; p < PE; p = p + 1) begin : g_pe
+            wire [ACC_W-1:0] dot;
+            wire [ACC_W-1:0] so_far = (SF == 1 || first_late) ? start[p*ACC_W +: ACC_W] : acc_reg[p*ACC_W +: ACC_W];
+            if (KIND == 0) begin : g_xnor
+                wire [COUNT_W-1:0] count;
+                bw_dot_xnor #(.SIMD(SIMD), .ADD_STAGES(ADD_STAGES)) u_dot (
+                    .clk(clk),
+                    .ce(ce),
+                    .x(x),
+                    .w(weights[p*SIMD +: SIMD]),
+                    .count(count)
+                );
+                bw_resize #(.IN_W(COUNT_W+1), .OUT_W(ACC_W), .SIGNED(0)) u_twice (
+                    .d({count, 1'b0}),
+                    .q(dot)
+                );
+            end else begin : g_terms
+                bw_dot_terms #(
+                    .KIND(KIND),
+                    .SIMD(SIMD),
+                    .X_W(X_W),
+                    .X_SIGNED(X_SIGNED),
+                    .X_BIPOLAR(X_BIPOLAR),
+                    .W_W(W_W),
+                    .OUT_W(ACC_W),
+                    .ADD_STAGES(ADD_STAGES)
+                ) u_dot (
+                    .clk(clk),
+                    .ce(ce),
+                    .x(x),
+                    .w(weights[p*SIMD*W_W +: SIMD*W_W]),
+                    .dot(dot)
+                );
+            end
+            always @(posedge clk) begin
+                if (ce && valid_late) acc_reg[p*ACC_W +: ACC_W] <= so_far + dot;
+            end
+        end
+    endgenerate
+
+    always @(posedge clk) begin
+        if (!rst_n) done_reg <= 1'b0;
+        else if (ce) done_reg <= valid_late && last_late;
+    end
+
+    bw_skid #(.W(PE*ACC_W)) u_out (
+        .clk(clk),
+        .rst_n(rst_n),
+        .s_axis_tdata(acc_reg),
+        .s_axis_tvalid(done_reg),
+        .s_axis_tready(ce),
+        .m_axis_tdata(m_axis_tdata),
+        .m_axis_tvalid(m_axis_tvalid),
+        .m_axis_tready(m_axis_tready)
+    );
+
+endmodule
+
+`default_nettype wire

@@ -1,0 +1,91 @@
+"""Reference model of the matrix-vector unit, and its cases."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bitwright.backends.verilog import cell_timing as timing
+from tests.hdl.cases import extreme
+from tests.hdl.streams import Case, pack, write_mem
+
+XNOR, TERNARY, SHIFT, INTEGER, BINARY = range(5)
+
+
+def ternary(raw: int) -> int:
+    return 0 if not raw & 1 else -1 if raw & 2 else 1
+
+
+def power(raw: int, bits: int) -> int:
+    sign = -1 if raw >> (bits - 1) & 1 else 1
+    nonzero = raw >> (bits - 2) & 1
+    return sign * nonzero << (raw & ((1 << (bits - 2)) - 1))
+
+
+def signed(raw: int, bits: int) -> int:
+    return raw - (1 << bits) if raw >> (bits - 1) else raw
+
+
+def weight_value(kind: int, bits: int) -> Callable[[int], int]:
+    """Return the meaning of a weight's bits."""
+    return {
+        XNOR: lambda raw: 2 * raw - 1,
+        TERNARY: ternary,
+        SHIFT: lambda raw: power(raw, bits),
+        INTEGER: lambda raw: signed(raw, bits),
+        BINARY: lambda raw: 2 * raw - 1,
+    }[kind]
+
+
+def activation(p: dict[str, Any], rng: random.Random) -> int:
+    if p["KIND"] == XNOR or p["X_BIPOLAR"]:
+        return rng.choice([-1, 1])
+    return extreme(p["X_W"], bool(p["X_SIGNED"]), rng)
+
+
+def encode(p: dict[str, Any], x: int) -> int:
+    return int(x > 0) if p["KIND"] == XNOR or p["X_BIPOLAR"] else x
+
+
+def mvu(work: Path, kind: int, shape: tuple[int, int, int, int], **overrides: int) -> Case:
+    """Return the case of a random matrix; shape is PE, SIMD, SF, NF."""
+    rng = random.Random(11)
+    pe, simd, sf, nf = shape
+    p: dict[str, Any] = {"KIND": kind, "PE": pe, "SIMD": simd, "SF": sf, "NF": nf}
+    p |= {"X_W": 1 if kind == XNOR else 4, "X_SIGNED": 1, "X_BIPOLAR": 0, "ADD_STAGES": 3}
+    p |= {"W_W": {TERNARY: 2, SHIFT: 4, INTEGER: 4}.get(kind, 1), "ACC_W": 16, "USE_BIAS": 0}
+    p |= overrides
+    value = weight_value(kind, p["W_W"])
+    raw = [[rng.getrandbits(p["W_W"]) for _ in range(sf * simd)] for _ in range(nf * pe)]
+    for row in raw[: pe + 1]:  # most negative and most positive rows
+        row[:] = [rng.choice([(1 << p["W_W"]) - 1, 1 << (p["W_W"] - 1)])] * len(row)
+    bias = [extreme(p["ACC_W"] - 2, True, rng) * p["USE_BIAS"] for _ in range(nf * pe)]
+    words = [
+        pack([raw[n * pe + q][f * simd + s] for q in range(pe) for s in range(simd)], p["W_W"])
+        for n in range(nf)
+        for f in range(sf)
+    ]
+    p["WEIGHT_FILE"] = write_mem(work / "weight.mem", words)
+    if p["USE_BIAS"]:
+        rows = [pack(bias[i : i + pe], p["ACC_W"]) for i in range(0, nf * pe, pe)]
+        p["BIAS_FILE"] = write_mem(work / "bias.mem", rows)
+
+    ins, outs, frames = [], [], 6
+    for _ in range(frames):
+        x = [activation(p, rng) for _ in range(sf * simd)]
+        bits = [encode(p, v) for v in x]
+        ins += [pack(bits[i : i + simd], p["X_W"]) for i in range(0, len(x), simd)]
+        y = [
+            b + sum(value(w) * v for w, v in zip(row, x, strict=True))
+            for b, row in zip(bias, raw, strict=True)
+        ]
+        outs += [pack(y[i : i + pe], p["ACC_W"]) for i in range(0, len(y), pe)]
+    return Case(
+        "bw_mvu",
+        p,
+        {"s_axis": ins},
+        {"m_axis": outs},
+        frames,
+        timing.mvu_interval(nf, sf),
+        timing.mvu_latency(kind, simd, sf, p["ADD_STAGES"]),
+    )

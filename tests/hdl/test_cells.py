@@ -1,0 +1,108 @@
+"""Every library cell against its reference model: streams x stalls, and its cycles."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hdl import cases as c
+from tests.hdl import cases_mvu as m
+from tests.hdl.run_case import run_case
+from tests.hdl.streams import Case
+
+Make = Callable[[Path], Case]
+
+EVERYWHERE: dict[str, Make] = {  # a few for each simulator
+    "skid": lambda _: c.skid(5),
+    "fifo_2": lambda _: c.fifo(7, 2),
+    "fifo_5": lambda _: c.fifo(7, 5),
+    "fork": lambda _: c.fork(3),
+    "widen": lambda _: c.width(3, 2, 6),
+    "narrow": lambda _: c.width(3, 6, 2),
+    "frame_in_wrong": lambda _: c.frame_in(4, 5, wrong=True),
+    "frame_out": lambda _: c.frame_out(4, 5),
+    "lookup": lambda w: c.lookup(w, 2, 5, 9),
+    "argmax": lambda _: c.argmax(5, 3, 4, signed=True),
+    "requantize": lambda w: c.requantize(w, 2, 3, SHIFT=12),
+    "requantize_shift": lambda w: c.requantize(w, 2, 3, USE_MUL=0, SHIFT=2, ACC_W=8, ADD_W=6),
+    "add": lambda _: c.add(2, 37, -5, -1000),
+    "add_wide": lambda _: c.add(1, 3_000_000_019, -(1 << 33), 1 << 40, SHIFT=30),
+    "steps": lambda w: c.steps(w, 2, 3, 15, table=False, OUT_BASE=-8, OUT_W=5),
+    "steps_many": lambda w: c.steps(w, 2, 9, 20, table=True),
+    "xnor": lambda w: m.mvu(w, m.XNOR, (3, 33, 2, 3), USE_BIAS=1),
+    "ternary": lambda w: m.mvu(w, m.TERNARY, (2, 7, 3, 2), X_SIGNED=0, USE_BIAS=1),
+    "shift": lambda w: m.mvu(w, m.SHIFT, (2, 5, 2, 2), X_W=8, ACC_W=24),
+    "integer": lambda w: m.mvu(w, m.INTEGER, (2, 9, 2, 3), X_W=8, W_W=8, ACC_W=24, USE_BIAS=1),
+    "binary": lambda w: m.mvu(w, m.BINARY, (2, 5, 2, 2), X_W=8),
+}
+ONE = (1, 1, 1, 1)
+ICARUS_ONLY: dict[str, Make] = {  # the corners: sizes of one, every mode
+    "skid_1": lambda _: c.skid(1),
+    "fifo_1": lambda _: c.fifo(1, 1),
+    "fifo_3": lambda _: c.fifo(70, 3),
+    "fifo_33": lambda _: c.fifo(4, 33),
+    "fork_1": lambda _: c.fork(1),
+    "width_same": lambda _: c.width(1, 1, 1),
+    "width_widen_2": lambda _: c.width(1, 1, 2),
+    "width_narrow_2": lambda _: c.width(1, 2, 1),
+    "width_narrow_7": lambda _: c.width(5, 7, 1),
+    "frame_in_1": lambda _: c.frame_in(1, 1, wrong=False),
+    "frame_in_4": lambda _: c.frame_in(9, 4, wrong=False),
+    "frame_out_1": lambda _: c.frame_out(1, 1),
+    "lookup_1": lambda w: c.lookup(w, 1, 1, 1),
+    "argmax_1": lambda _: c.argmax(1, 1, 1, signed=True),
+    "argmax_beat": lambda _: c.argmax(6, 1, 3, signed=False),
+    "argmax_lane": lambda _: c.argmax(1, 10, 8, signed=False),
+    "requantize_pow2": lambda w: c.requantize(w, 2, 3, USE_MUL=2, MUL_W=5, SHIFT=6),
+    "requantize_pow2_0": lambda w: c.requantize(w, 1, 2, USE_MUL=2, MUL_W=2, SHIFT=3, ROUND=0),
+    "requantize_1": lambda w: c.requantize(w, 1, 1),
+    "requantize_floor": lambda w: c.requantize(w, 1, 2, ROUND=0, ZERO=0),
+    "requantize_0": lambda w: c.requantize(w, 1, 2, SHIFT=0),
+    "requantize_half": lambda w: c.requantize(w, 1, 4, SHIFT=1, ADD_W=20),
+    "requantize_far": lambda w: c.requantize(w, 2, 2, SHIFT=62),
+    "requantize_edge": lambda w: c.requantize(w, 1, 2, SHIFT=20),
+    "requantize_unsigned": lambda w: c.requantize(w, 1, 2, LO=0, HI=15, OUT_W=4, ZERO=0),
+    "requantize_wide": lambda w: c.requantize(
+        w, 1, 2, SHIFT=3, ADD_W=40, LO=-(2**31), HI=2**31 - 1, OUT_W=32
+    ),
+    "add_plain": lambda _: c.add(1, 1, 1, 0, SHIFT=0, ROUND=0, ZERO=0, T_W=10),
+    "add_floor": lambda _: c.add(3, -8, 16, 3, ROUND=0, B_SIGNED=1, A_SIGNED=0),
+    "add_minus_one": lambda _: c.add(1, -1, 3, 0, SHIFT=1),
+    "add_zero": lambda _: c.add(1, 0, -1, 5, SHIFT=2),
+    "steps_1": lambda w: c.steps(w, 1, 1, 1, table=False),
+    "steps_1_bit": lambda w: c.steps(w, 1, 2, 1, table=False, ACC_W=1),
+    "steps_1_many": lambda w: c.steps(w, 1, 33, 1, table=False),
+    "steps_1_table": lambda w: c.steps(w, 2, 1, 1, table=True),
+    "steps_2": lambda w: c.steps(w, 1, 3, 2, table=False),
+    "steps_table": lambda w: c.steps(w, 2, 3, 6, table=True, OUT_W=8),
+    "steps_100": lambda w: c.steps(w, 1, 1, 100, table=False, ACC_W=12, OUT_W=8, OUT_BASE=-128),
+    "steps_255": lambda w: c.steps(w, 1, 2, 255, table=False, ACC_W=12, OUT_W=9),
+    "xnor_1": lambda w: m.mvu(w, m.XNOR, ONE),
+    "xnor_1_bias": lambda w: m.mvu(w, m.XNOR, ONE, USE_BIAS=1, ADD_STAGES=1),
+    "xnor_5": lambda w: m.mvu(w, m.XNOR, (1, 5, 1, 4), ADD_STAGES=2, ACC_W=6),
+    "xnor_64": lambda w: m.mvu(w, m.XNOR, (2, 64, 3, 1), ADD_STAGES=1, USE_BIAS=1),
+    "xnor_68": lambda w: m.mvu(w, m.XNOR, (1, 68, 1, 2)),
+    "ternary_1": lambda w: m.mvu(w, m.TERNARY, ONE),
+    "ternary_bipolar": lambda w: m.mvu(w, m.TERNARY, (3, 5, 2, 2), X_W=1, X_BIPOLAR=1),
+    "ternary_replay": lambda w: m.mvu(w, m.TERNARY, (1, 4, 1, 3)),
+    "shift_1": lambda w: m.mvu(w, m.SHIFT, ONE, W_W=2, USE_BIAS=1),
+    "shift_bipolar": lambda w: m.mvu(w, m.SHIFT, (2, 3, 2, 2), X_W=1, X_BIPOLAR=1, W_W=5),
+    "shift_unsigned": lambda w: m.mvu(w, m.SHIFT, (1, 4, 2, 1), X_SIGNED=0, W_W=3),
+    "integer_1": lambda w: m.mvu(w, m.INTEGER, ONE, W_W=1),
+    "integer_bipolar": lambda w: m.mvu(w, m.INTEGER, (2, 3, 2, 2), X_W=1, X_BIPOLAR=1),
+    "integer_unsigned": lambda w: m.mvu(w, m.INTEGER, (2, 8, 1, 2), X_SIGNED=0, ADD_STAGES=1),
+    "integer_narrow": lambda w: m.mvu(w, m.INTEGER, (1, 6, 3, 1), X_W=8, W_W=8, ACC_W=10),
+    "binary_1": lambda w: m.mvu(w, m.BINARY, ONE, X_SIGNED=0),
+    "binary_bipolar": lambda w: m.mvu(w, m.BINARY, (2, 7, 2, 2), X_W=1, X_BIPOLAR=1, USE_BIAS=1),
+    "binary_unsigned": lambda w: m.mvu(w, m.BINARY, (2, 33, 1, 2), X_SIGNED=0, USE_BIAS=1),
+}
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_verilator(name: str, tmp_path: Path) -> None:
+    run_case(EVERYWHERE[name](tmp_path), tmp_path, "verilator")
+
+
+@pytest.mark.parametrize("name", EVERYWHERE | ICARUS_ONLY)
+def test_icarus(name: str, tmp_path: Path) -> None:
+    run_case((EVERYWHERE | ICARUS_ONLY)[name](tmp_path), tmp_path, "icarus")
