@@ -63,7 +63,10 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
         typer.Option(help="Compress a float model's weights: binary, ternary, pow2:B or int:B."),
     ] = None,
     activations: Annotated[
-        int | None, typer.Option(help="Bits of the activations of a float model, 1 to 8.")
+        int | None,
+        typer.Option(
+            help="Bits of the activations of a float model, 1 to 8: 8 by default, 4 without multipliers."
+        ),
     ] = None,
     scales: Annotated[
         str | None,

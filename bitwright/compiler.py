@@ -18,7 +18,7 @@ from bitwright.frontend import load_model
 from bitwright.frontend.data import Data, load_data
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Dequantize, Quantize
+from bitwright.ir.ops import Dequantize, Linear, Quantize
 from bitwright.ir.program import Program
 from bitwright.ir.storage import graph_files, npz_bytes
 from bitwright.ir.types import Bipolar, Real, Ternary
@@ -26,9 +26,11 @@ from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.passes import INTEGER, SIMPLIFY, run
 from bitwright.passes.chain import QUANTIZERS
 from bitwright.passes.compress import Kind, Recipe, compress, parse_weights
+from bitwright.passes.compress.recipe import EDGE_BITS, STEPS_BITS
 from bitwright.passes.declare_inputs import declare_inputs, parse_input
 from bitwright.passes.device_output import all_on_device, argmax_on_device, whole_model
 from bitwright.passes.integerize import integerize
+from bitwright.sim.accuracy import predictions
 
 VECTORS = 16
 
@@ -88,7 +90,23 @@ def recipe_of(options: CompileOptions) -> Recipe:
     if options.scales not in (None, "pow2", "any"):
         raise CompileError(f"--scales {options.scales!r}: choose pow2 or any")
     shifts = options.scales == "pow2" or (options.scales is None and kind.kind is not Kind.INT)
-    return Recipe(kind, options.activations or 8, pow2_scales=shifts)
+    bits = options.activations or (STEPS_BITS if shifts else EDGE_BITS)
+    return Recipe(kind, bits, pow2_scales=shifts)
+
+
+def costliest_layer(compiled: Compiled, data: Data) -> tuple[str, float]:
+    """Return the layer that loses most when it alone is compressed, and the accuracy then."""
+    options = compiled.options
+    if options.calibrate is None or data.labels is None:
+        raise CompileError("the costliest layer needs calibration samples and labels")
+    samples = load_data(options.calibrate, compiled.original, options.preprocess)
+    found: list[tuple[float, str]] = []
+    for loc in dict.fromkeys(op.loc for op in compiled.original.ops if isinstance(op, Linear)):
+        graph = compress(compiled.original, recipe_of(options), samples.inputs, only=loc)
+        right = predictions(graph, data.inputs) == data.labels
+        found.append((float(np.mean(right)), loc))
+    accuracy, loc = min(found)
+    return loc, accuracy
 
 
 def lower(graph: Graph, options: CompileOptions) -> Program:
@@ -198,6 +216,7 @@ def write_build(compiled: Compiled, model: Path, out: Path, *, force: bool = Fal
         files |= {f"{target.value}/{p}": data for p, data in artifact.files.items()}
     program = compiled.program
     parts = {
+        "imported": compiled.original,
         "real": compiled.graph,
         "head": program.head,
         "body": program.body,

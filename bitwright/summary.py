@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bitwright.compiler import Compiled, has_quantizers, load, lower
+from bitwright.compiler import Compiled, costliest_layer, has_quantizers, load, lower
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import IntLinear, Linear, Op
@@ -17,6 +17,7 @@ from bitwright.options import CompileOptions, Target
 from bitwright.sim.accuracy import predictions, program_predictions, share
 
 MUCH = 2.0  # points of accuracy
+SENSITIVITY_SAMPLES = 1000
 
 
 def print_summary(console: Console, compiled: Compiled, folder: Path) -> None:
@@ -83,18 +84,16 @@ def accuracy_lines(compiled: Compiled) -> Iterator[str]:
         return
     if compiled.original is not compiled.graph:
         yield f"accuracy of the float model    {share(original == labels)}"
-        yield from _loss(float(np.mean(original == labels)), float(np.mean(integer == labels)))
     quantized = predictions(compiled.graph, inputs)
     yield f"accuracy of the quantized one  {share(quantized == labels)}"
     yield f"accuracy of the integer graph  {share(integer == labels)}"
-
-
-def _loss(before: float, after: float) -> Iterator[str]:
-    points = 100 * (before - after)
-    if points > MUCH:
+    points = 100 * float(np.mean(original == labels) - np.mean(integer == labels))
+    if compiled.original is not compiled.graph and points > MUCH:
+        loc, left = costliest_layer(compiled, compiled.data.first(SENSITIVITY_SAMPLES))
         yield (
-            f"compression costs {points:.1f} points; more bits (--activations, --weights int:8) or "
-            "training with the quantizers in place brings them back"
+            f"compression costs {points:.1f} points; layer {loc!r} costs most (accuracy "
+            f"{100 * left:.1f} % with it alone compressed). Give it more bits, or train with the "
+            "quantizers in place"
         )
 
 

@@ -43,17 +43,43 @@ def _move(fresh: Path, out: Path, old: list[str], full: Mapping[str, bytes]) -> 
     if not out.exists():
         fresh.rename(out)
         return
+    stale = sorted(set(old) - set(full), reverse=True)
+    for path in full:
+        _check_room(out, PurePosixPath(path), stale)
+    for path in stale:
+        _remove(out, path)
     for path in full:
         target = out / path
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(fresh / path, target)  # noqa: PTH105
-    for path in sorted(set(old) - set(full), reverse=True):
-        target = out / checked_path(path)
-        target.unlink(missing_ok=True)
-        for parent in target.parents:
-            if parent == out or any(parent.iterdir()):
-                break
-            parent.rmdir()
+
+
+def _check_room(out: Path, path: PurePosixPath, stale: list[str]) -> None:
+    """Raise CompileError where something that is not ours lies in the way of `path`."""
+    for above in path.parents[:-1]:
+        folder = out / above
+        if folder.is_symlink() or (folder.is_file() and str(above) not in stale):
+            raise CompileError(f"{folder} is in the way of the build's folder of that name")
+    target = out / path
+    if target.is_dir() and not target.is_symlink():
+        inside = [p.relative_to(out).as_posix() for p in target.rglob("*") if not p.is_dir()]
+        if not inside or not set(inside) <= set(stale):
+            raise CompileError(
+                f"the folder {target} is in the way of the build's file of that name"
+            )
+
+
+def _remove(out: Path, path: str) -> None:
+    """Remove a file of an earlier build, and the folders that this empties."""
+    target = out / path
+    inside = target.parent.resolve().is_relative_to(out.resolve())
+    if not inside or not (target.is_symlink() or target.is_file()):
+        return
+    target.unlink()
+    for parent in target.parents:
+        if parent == out or any(parent.iterdir()):
+            break
+        parent.rmdir()
 
 
 def _listed(out: Path, *, force: bool) -> list[str]:
@@ -63,7 +89,7 @@ def _listed(out: Path, *, force: bool) -> list[str]:
     if not out.is_dir():
         raise CompileError(f"{out} is a file; name a folder with -o")
     try:
-        return sorted(read_manifest(out)["files"])
+        return sorted(str(checked_path(p)) for p in read_manifest(out)["files"])
     except CompileError:
         if force:
             return []
@@ -76,10 +102,12 @@ def read_manifest(out: Path) -> dict[str, Any]:
     """Return the manifest of a build folder; CompileError when there is none of ours."""
     try:
         manifest = json.loads((out / MANIFEST).read_bytes())
-        listed = {str(checked_path(p)) for p in manifest["files"]}
+        listed = {str(checked_path(p)) for p in manifest["files"].keys()}  # noqa: SIM118
         manifest["bitwright"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise CompileError(f"{out} is no build folder of bitwright: no readable {MANIFEST}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise CompileError(
+            f"{out} is no build folder of bitwright: no readable {MANIFEST}"
+        ) from None
     if not listed:
         raise CompileError(f"{out}: the manifest lists no files")
     return dict(manifest)
@@ -88,7 +116,7 @@ def read_manifest(out: Path) -> dict[str, Any]:
 def checked_path(path: str) -> PurePosixPath:
     """Return `path`; CompileError unless it stays inside the folder."""
     pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+    if pure.is_absolute() or ".." in pure.parts or not pure.parts or "\0" in path:
         raise CompileError(f"{path!r} leaves the build folder")
     return pure
 

@@ -1,6 +1,7 @@
 """Read the user's samples: npz files of arrays named as the model's inputs, labels as `y`."""
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ from bitwright.ir.types import Bipolar, is_integral
 
 LABELS = "y"
 _MAX_BYTES = 4 << 30
+# What numpy, zipfile and zlib raise on files that are damaged, encrypted or no npz at all.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, RuntimeError, MemoryError, OverflowError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +76,12 @@ def _read(path: Path) -> dict[str, Array]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise CompileError(f"{path.name}: larger than {_MAX_BYTES} bytes")
-        with np.load(path, allow_pickle=False) as npz:
-            if not isinstance(npz, np.lib.npyio.NpzFile):
-                raise CompileError(
-                    f"{path.name}: a single array; save it with np.savez(name=array)"
-                )
+        npz = np.load(path, allow_pickle=False)
+        if not isinstance(npz, np.lib.npyio.NpzFile):
+            raise CompileError(f"{path.name}: a single array; save it with np.savez(name=array)")
+        with npz:
             return {n: npz[n] for n in npz.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as e:
+    except _UNREADABLE as e:
         raise CompileError(
             f"{path.name}: cannot be read as an npz file of plain arrays: {e}"
         ) from None
@@ -96,15 +101,16 @@ def _fit(
         raise CompileError(
             f"{where} has shape {a.shape}, expected (samples, {_shape_text(v.shape)})"
         )
-    if a.dtype.kind == "f" and not np.isfinite(a).all():
-        raise CompileError(f"{where} holds NaN or infinity")
     a = a.reshape(a.shape[0], *v.shape)
-    if preprocess is not None:
-        mean, std, scale = preprocess
-        a = ((a * scale - mean) / std).astype(np.float32)
-    if not is_integral(v.elem):
-        return a.astype(np.float32)
-    return _codes(where, v, a, graph)
+    with np.errstate(over="ignore"):
+        if preprocess is not None:
+            mean, std, scale = preprocess
+            a = ((a * scale - mean) / std).astype(np.float32)
+        if not is_integral(v.elem):
+            a = a.astype(np.float32)
+    if a.dtype.kind == "f" and not np.isfinite(a).all():
+        raise CompileError(f"{where} holds NaN or infinity, or values beyond float32")
+    return _codes(where, v, a, graph) if is_integral(v.elem) else a
 
 
 def _shape_text(shape: tuple[int, ...]) -> str:
@@ -115,14 +121,13 @@ def _shape_text(shape: tuple[int, ...]) -> str:
 def _codes(where: str, v: Value, a: Array, graph: Graph) -> Array:
     if a.dtype.kind == "f":
         a = _quantized(v, a, graph)
-    codes = a.astype(np.int64)
     elem = v.type.integer
-    zero_of_bipolar = isinstance(elem, Bipolar) and (codes == 0).any()
-    if codes.size and (codes.min() < elem.lo or codes.max() > elem.hi or zero_of_bipolar):
+    zero_of_bipolar = isinstance(elem, Bipolar) and (a == 0).any()
+    if a.size and (a.min() < elem.lo or a.max() > elem.hi or zero_of_bipolar):
         raise CompileError(
-            f"{where} holds values from {codes.min()} to {codes.max()}, but the device takes {elem}"
+            f"{where} holds values from {a.min()} to {a.max()}, but the device takes {elem}"
         )
-    return codes
+    return a.astype(np.int64)
 
 
 def _quantized(v: Value, a: Array, graph: Graph) -> Array:

@@ -128,14 +128,20 @@ class Chain:
         zero = along(op, self.constants[op.inputs[2].name], op.axis)
         return np.broadcast_to(np.rint(zero).astype(np.int64), self.target.shape)
 
-    def codes(self, a: Array) -> Array:
-        """Return the quantizer's codes for leaf codes `a`, ties decided exactly where possible."""
+    def codes(self, a: Array, *, ordered: bool = False) -> Array:
+        """Return the quantizer's codes for leaf codes `a`, ties decided exactly where possible.
+
+        `ordered` promises that the codes of each element only rise or only fall along axis 0, so
+        that the two ends of a run of ties decide for the run.
+        """
         v = self.values(a)
         if np.isnan(v).any():
             raise CompileError(f"{self.last.loc}: the chain in front of it computes NaN")
         y = self.decide(v)
         if self.rational:
             near = self.near(v)
+            if near.any() and ordered:
+                y, near = self._settle_runs(a, y, near)
             if near.any():
                 y = self._settle(a, y, near)
         return y
@@ -178,6 +184,20 @@ class Chain:
             close = (np.abs(moved - t) < _NEAR * np.maximum(1, np.abs(moved))).any(axis=-1)
             return np.asarray(np.moveaxis(close, -1, op.axis + 1))
         return np.asarray(np.abs(v) < _NEAR)
+
+    def _settle_runs(self, a: Array, y: Array, near: Array) -> tuple[Array, Array]:
+        """Recompute the ends of runs along axis 0, fill those that agree; return what is left."""
+        edge = np.zeros_like(near[:1])
+        first = near & ~np.concatenate([edge, near[:-1]])
+        last = near & ~np.concatenate([near[1:], edge])
+        y = self._settle(a, y, first | last)
+        place = np.arange(near.shape[0]).reshape(-1, *(1,) * (near.ndim - 1))
+        start = np.maximum.accumulate(np.where(first, place, 0), axis=0)
+        end = np.where(last, place, near.shape[0] - 1)[::-1]
+        end = np.minimum.accumulate(end, axis=0)[::-1]
+        code = np.take_along_axis(y, start, 0)
+        agree = near & (code == np.take_along_axis(y, end, 0))
+        return np.where(agree, code, y), near & ~agree & ~first & ~last
 
     def _settle(self, a: Array, y: Array, near: Array) -> Array:
         """Recompute the elements in `near` in fractions."""

@@ -37,7 +37,10 @@ def parse_input(text: str) -> InputSpec:
             f"--input {text!r} is not of the form [name=]bipolar|ternary|[u]intN[:scale[:zero]], "
             "such as uint8, image=int8:0.5:-3 or uint8:1/255"
         )
-    return InputSpec(m["name"], _element(m), _number(m["scale"], 1), _number(m["zero"], 0))
+    scale = _number(m["scale"], 1)
+    if scale <= 0:
+        raise CompileError(f"--input {text!r}: the scale must be greater than 0")
+    return InputSpec(m["name"], _element(m), scale, _number(m["zero"], 0))
 
 
 def _number(text: str | None, default: float) -> float:
@@ -45,7 +48,7 @@ def _number(text: str | None, default: float) -> float:
         return default
     try:
         return float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         raise CompileError(f"{text!r} in --input is no number") from None
 
 
@@ -82,7 +85,10 @@ def declare_inputs(graph: Graph, specs: Sequence[InputSpec]) -> Graph:
     ops += [
         replace(op, inputs=tuple(renamed.get(v.name, v) for v in op.inputs)) for op in graph.ops
     ]
-    return replace(graph, inputs=tuple(inputs), ops=tuple(ops), constants=constants)
+    outputs = tuple(renamed.get(v.name, v) for v in graph.outputs)
+    return replace(
+        graph, inputs=tuple(inputs), outputs=outputs, ops=tuple(ops), constants=constants
+    )
 
 
 def _scalar(name: str) -> Value:
@@ -101,5 +107,7 @@ def _by_name(graph: Graph, specs: Sequence[InputSpec]) -> Mapping[str, InputSpec
             raise CompileError(f"--input: no input {name!r}; this model has {', '.join(names)}")
         if is_integral(known[name].elem):
             raise CompileError(f"--input {name!r}: the model already takes {known[name].elem}")
+        if name in out:
+            raise CompileError(f"--input {name!r} is given twice")
         out[name] = spec
     return out

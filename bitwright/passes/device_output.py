@@ -1,30 +1,39 @@
 """Choose what leaves the device: the last integers, the index of the greatest, or everything."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bitwright.errors import CompileError
-from bitwright.ir.graph import Builder, Graph
+from bitwright.ir.graph import Array, Builder, Graph
 from bitwright.ir.ops import (
     Activation,
     ArgMax,
+    Arith,
     Arithmetic,
     BatchNorm,
     Dequantize,
+    Exactness,
     Function,
     Op,
+    Quantize,
     Requantize,
+    Reshape,
     Round,
     Softmax,
+    Transpose,
     Value,
 )
 from bitwright.ir.program import Program
-from bitwright.ir.types import Int
+from bitwright.ir.types import Int, Integral
 from bitwright.passes.chain import Chain
 from bitwright.passes.region import INDEX_MAPS, Region
 
 _AFFINE = (Dequantize, Arithmetic, BatchNorm, *INDEX_MAPS)
+_KEEPS_ORDER = (Softmax, ArgMax, Quantize, Dequantize, Reshape, Transpose)
 _RISING = {Function.SIGMOID, Function.TANH, Function.SOFTPLUS, Function.SOFTSIGN}
 _SCORE_BITS = 30
+_CHECKED = 4096  # accumulators of each class
 
 
 def argmax_on_device(program: Program) -> Program:
@@ -61,16 +70,39 @@ def _score_chain(program: Program, scores: Value) -> Chain | None:
             break
         if isinstance(op, Activation) and op.kind in _RISING:
             break
-        if not isinstance(op, _AFFINE):
+        if not isinstance(op, _AFFINE) or not _is_affine(program.tail, op):
             raise CompileError(
                 f"{op.loc}: {type(op).__name__} after the last layer can merge classes; use "
                 "--output codes, or --output model with --target c"
             )
         kept.append(op)
         reached = op.name
+    _check_rest(program.tail.ops[len(kept) :], reached)
     if not kept:
         return None
     return Chain(Region(tuple(kept), (scores,)), program.tail.constants, kept[-1].output)
+
+
+def _is_affine(tail: Graph, op: Op) -> bool:
+    """Tell whether `op` is a straight line of its one operand."""
+    if not isinstance(op, Arithmetic):
+        return True
+    fixed = [tail.is_constant(v) for v in op.inputs]
+    by_divisor = op.kind is Arith.DIV and fixed[1]
+    return by_divisor or (op.kind in {Arith.ADD, Arith.SUB, Arith.MUL} and any(fixed))
+
+
+def _check_rest(rest: Sequence[Op], reached: str) -> None:
+    """Raise CompileError unless what follows the scores keeps their order."""
+    ordered = {reached}
+    for op in rest:
+        rising = isinstance(op, Activation) and op.kind in _RISING
+        if not (rising or isinstance(op, _KEEPS_ORDER)) or op.inputs[0].name not in ordered:
+            raise CompileError(
+                f"{op.loc}: {type(op).__name__} after the last layer can change the order of the "
+                "classes; use --output codes, or --output model with --target c"
+            )
+        ordered.add(op.name)
 
 
 def _aligned(b: Builder, chain: Chain, scores: Value) -> Value:
@@ -87,8 +119,8 @@ def _aligned(b: Builder, chain: Chain, scores: Value) -> Value:
     if (slope > 0).all() and np.ptp(slope) == 0 and np.ptp(offset) == 0:
         return scores
     start = offset - slope * elem.lo  # real score at accumulator 0
-    reach = (np.abs(slope) * max(abs(elem.lo), abs(elem.hi)) + np.abs(start)).max()
-    factor = 2.0 ** (_SCORE_BITS - 1 - int(np.ceil(np.log2(max(reach, 1e-300)))))
+    reach = (np.abs(slope) * max(abs(elem.lo), abs(elem.hi), 1) + np.abs(start)).max()
+    factor = 2.0 ** (_SCORE_BITS - 1 - int(np.ceil(np.log2(reach)))) if reach > 0 else 1.0
     mul = np.rint(slope * factor).astype(np.int64)
     add = np.rint(start * factor).astype(np.int64)
     reachable = np.concatenate([mul * elem.lo + add, mul * elem.hi + add])
@@ -101,7 +133,17 @@ def _aligned(b: Builder, chain: Chain, scores: Value) -> Value:
         shift=0,
         zero=0,
         rounding=Round.FLOOR,
+        exactness=_exactness(slope * factor - mul, start * factor - add, elem),
     )
+
+
+def _exactness(slope: Array, start: Array, elem: Integral) -> Exactness:
+    """Return how far scores are from the real ones, given what rounding took from each line."""
+    if not slope.any() and not start.any():
+        return Exactness(0, 0, (elem.hi - elem.lo + 1) * slope.size)
+    a = np.unique(np.linspace(elem.lo, elem.hi, _CHECKED).astype(np.int64))
+    error = np.rint(np.abs(slope * a[:, None] + start))
+    return Exactness(max(int(error.max()), 1), int((error > 0).sum()), error.size)
 
 
 def all_on_device(program: Program) -> Program:

@@ -98,7 +98,7 @@ def _bounds(steps: StepFunction, clamp: Int, zero: int) -> _Bounds | None:
     """Lay out the constraints; None when a channel is not monotone."""
     valid = np.arange(steps.left.shape[1]) < steps.count[:, None]
     change = np.where(valid, np.diff(steps.codes, axis=1), 0)
-    rises, falls = (change > 0).any(axis=1), (change < 0).any(axis=1)
+    rises, falls = (np.asarray(c.any(axis=1)) for c in (change > 0, change < 0))
     if (rises & falls).any() or steps.high - steps.low > _MAX_CODES:
         return None
     down = falls[:, None]
@@ -119,7 +119,8 @@ def _bounds(steps: StepFunction, clamp: Int, zero: int) -> _Bounds | None:
     used = lower | upper
     origin = np.where(used, right, np.iinfo(np.int64).max).min(axis=1)
     origin = np.where(used.any(axis=1), origin, 0)
-    o, sign = origin[:, None], rises.astype(np.int64) - falls
+    o = origin[:, None]
+    sign: Array = rises.astype(np.int64) - falls
     return _Bounds(reached - zero, missed - zero, right - o, left - o, lower, upper, origin, sign)
 
 
@@ -210,8 +211,8 @@ def _steepest(bounds: _Bounds, shift: int) -> Array:
     first = np.where(bounds.lower, bounds.right, big).min(axis=1)
     last = np.where(bounds.upper, bounds.left, -big).max(axis=1)
     used = bounds.lower | bounds.upper
-    greatest = np.where(used, bounds.missed, -big).max(axis=1)
-    spread = greatest - np.where(used, bounds.reached, big).min(axis=1)
+    greatest = np.where(used, np.maximum(bounds.reached, bounds.missed), -big).max(axis=1)
+    spread = greatest - np.where(used, np.minimum(bounds.reached, bounds.missed), big).min(axis=1)
     codes = np.clip(spread, 0, 1 << 20) + 2
     run = np.clip(last - first, 1, None)
     steepest = (codes << shift) // np.where(last > first, run, 1) + 1

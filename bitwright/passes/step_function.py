@@ -88,22 +88,24 @@ def find_steps(chain: Chain, lattice: Lattice) -> StepFunction:
     return _bisect(chain, lattice)
 
 
-def chain_codes(chain: Chain, a: Array) -> Array:
+def chain_codes(chain: Chain, a: Array, *, ordered: bool = False) -> Array:
     """Evaluate the chain on `a` (n, elements), results in the leaf's element order."""
-    y = chain.codes(a.reshape(-1, *chain.leaf.shape)).reshape(a.shape[0], -1)
+    y = chain.codes(a.reshape(-1, *chain.leaf.shape), ordered=ordered).reshape(a.shape[0], -1)
+    if np.array_equal(chain.order, np.arange(y.shape[1])):
+        return y
     out = np.empty_like(y)
     out[:, chain.order] = y
     return out
 
 
 def _whole(chain: Chain, lattice: Lattice, longest: int) -> StepFunction:
-    rows = max(_BLOCK // lattice.lo.size, 1)
+    rows, ordered = max(_BLOCK // lattice.lo.size, 1), is_monotone(chain)
     changes: list[tuple[Array, Array, Array, Array]] = []
     before: Array | None = None
     first = np.zeros(lattice.lo.size, np.int64)
     for start in range(0, longest, rows):
         index = np.arange(start, min(start + rows, longest))[:, None]
-        y = chain_codes(chain, lattice.at(index))
+        y = chain_codes(chain, lattice.at(index), ordered=ordered)
         if before is None:
             first, before = y[0], y[:1]
         stacked = np.concatenate([before, y])

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cocotb
 import numpy as np
@@ -35,6 +35,9 @@ _MOVED = max(*map(len, BEATS.values()), JOB["frames"] * max(JOB["outputs"].value
 CYCLES = 4 * (JOB["frames"] + 4) * (JOB["interval"] + JOB["long_stall"]) + 5 * JOB["latency"]
 TIMEOUT_US = (CYCLES + 32 * _MOVED + 10_000) * PERIOD_NS // 1000
 
+# cocotb's decorator, with the types that it lacks
+timed = cast("Callable[[Any], Any]", cocotb.test(timeout_time=TIMEOUT_US, timeout_unit="us"))
+
 
 @dataclass
 class Run:
@@ -56,11 +59,13 @@ class Port:
 
 
 def port(dut: Dut, prefix: str) -> Port:
+    """Return the signals of a stream."""
     return Port(*(getattr(dut, f"{prefix}_{p}") for p in ("tdata", "tvalid", "tready", "tlast")))
 
 
 def cycle() -> int:
-    return round(get_sim_time("ns")) // PERIOD_NS
+    """Return the number of the present cycle."""
+    return int(get_sim_time("ns")) // PERIOD_NS
 
 
 def pauses(wanted: bool, beats_per_frame: int, rng: random.Random) -> Pause:
@@ -77,6 +82,7 @@ def pauses(wanted: bool, beats_per_frame: int, rng: random.Random) -> Pause:
 
 
 async def reset(dut: Dut) -> None:
+    """Reset the design with its inputs idle and its outputs refused."""
     dut.rst_n.value = 0
     for prefix in JOB["inputs"]:
         s = port(dut, prefix)
@@ -169,7 +175,7 @@ async def break_off(dut: Dut, rng: random.Random) -> None:
     await reset(dut)
 
 
-@cocotb.test(timeout_time=TIMEOUT_US, timeout_unit="us")
+@timed
 async def frames_pass(dut: Dut) -> None:
     """Move all frames, then see that no further beat comes."""
     rng = random.Random(JOB["seed"])
@@ -185,7 +191,7 @@ async def frames_pass(dut: Dut) -> None:
     await RisingEdge(dut.clk)
     more = [RisingEdge(port(dut, prefix).valid) for prefix in JOB["outputs"]]
     assert await First(quiet, *more) is quiet, "a beat too many"
-    arrays = {
+    arrays: dict[str, Any] = {
         prefix: np.array(
             [list(beat.to_bytes(JOB["output_bytes"][prefix], "little")) for beat in beats],
             np.uint8,

@@ -15,10 +15,15 @@ from bitwright.ir.storage import read_graph, read_npz
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What `compile` wrote: graphs, vectors (`in:NAME`, `out:NAME`), samples, labels."""
+    """What `compile` wrote: graphs, vectors (`in:NAME`, `out:NAME`), samples, labels.
+
+    `imported` is the model as it was read, `graph` the quantized one; they are equal unless the
+    model was compressed.
+    """
 
     folder: Path
     manifest: Mapping[str, Any]
+    imported: Graph
     graph: Graph
     program: Program
     vectors: Mapping[str, Array]
@@ -66,7 +71,7 @@ def read_build_as_is(folder: Path) -> Build:
                 (folder / f"graph/{stem}.txt").read_bytes(),
                 (folder / f"graph/{stem}.npz").read_bytes(),
             )
-            for stem in ("real", "head", "body", "tail")
+            for stem in ("imported", "real", "head", "body", "tail")
         }
         vectors = _named((folder / "vectors.npz").read_bytes(), "v")
         samples_file = folder / "samples.npz"
@@ -76,7 +81,9 @@ def read_build_as_is(folder: Path) -> Build:
     labels = samples.pop("y", None)
     body = parts["body"]
     program = Program(body.name, parts["head"], body, parts["tail"])
-    return Build(folder, manifest, parts["real"], program, vectors, samples, labels)
+    return Build(
+        folder, manifest, parts["imported"], parts["real"], program, vectors, samples, labels
+    )
 
 
 def _named(data: bytes, prefix: str) -> dict[str, Array]:

@@ -101,7 +101,7 @@ def _onnxruntime(build: Build, work: Path) -> Outcome:
 
     x = model_samples(build, 32)
     want = run_onnx(build.source, _as_reals(build, x))
-    got = evaluate(build.graph, x, dtype=np.float32)
+    got = evaluate(build.imported, x, dtype=np.float32)
     values, worst = 0, 0.0
     for name, reference in want.items():
         mine = got[name].reshape(reference.shape)
@@ -120,9 +120,9 @@ def _onnxruntime(build: Build, work: Path) -> Outcome:
 def _as_reals(build: Build, x: dict[str, Array]) -> dict[str, Array]:
     """Return what the original model reads where the device's integer inputs were declared."""
     out = dict(x)
-    for op in build.graph.ops:
+    for op in build.imported.ops:
         if isinstance(op, Dequantize) and op.loc == f"input {op.inputs[0].name}":
-            scale, zero = (float(build.graph.constant(p).flat[0]) for p in op.inputs[1:])
+            scale, zero = (float(build.imported.constant(p).flat[0]) for p in op.inputs[1:])
             name = op.inputs[0].name
             out[name] = ((x[name] - zero) * scale).astype(np.float32)
     return out
@@ -186,12 +186,14 @@ def _on_samples(build: Build, inputs: dict[str, Array], device: Device) -> Outco
     """Run the user's samples through a device; its choices must be those of the integer graph."""
     want = program_predictions(build.program, inputs)
     got = program_predictions(build.program, inputs, device)
-    if not np.array_equal(want, got):
-        first = int(np.argmax(want != got))
-        detail = f"sample {first}: chose {got[first]}, the integer graph {want[first]}"
+    near = FLOAT_TOLERANCE * float(np.abs(want).max(initial=0)) if want.dtype.kind == "f" else 0
+    differ = np.abs(want - got) > near
+    if differ.any():
+        first = int(np.argmax(differ))
+        detail = f"sample {first}: got {got[first]}, expected {want[first]}"
         return Outcome(Status.FAIL, want.size, detail)
     if build.labels is None:
-        return Outcome(Status.PASS, want.size, "every choice equal")
+        return Outcome(Status.PASS, want.size, "every result equal")
     return Outcome(Status.PASS, want.size, f"accuracy {share(got == build.labels[: got.size])}")
 
 

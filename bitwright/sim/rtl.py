@@ -122,7 +122,9 @@ class _Tools:
 
 def _tools(simulator: Simulator) -> _Tools:
     if importlib.util.find_spec("cocotb") is None:
-        raise MissingToolError('cocotb is missing; install it with: pip install "bitwright[verify]"')
+        raise MissingToolError(
+            'cocotb is missing; install it with: pip install "bitwright[verify]"'
+        )
     if simulator is Simulator.ICARUS:
         if shutil.which("iverilog") is None:
             raise MissingToolError("iverilog is missing; install it with: apt install iverilog")
@@ -165,7 +167,9 @@ def _compile(sources: list[Path], top: str, place: Path, tools: _Tools) -> None:
                 log_file=log,
             )
         except (SystemExit, Exception) as error:  # the runner raises what it likes
-            raise VerifyError(f"{tools.simulator.value} cannot build {top}: {_end_of(log)}") from error
+            raise VerifyError(
+                f"{tools.simulator.value} cannot build {top}: {_end_of(log)}"
+            ) from error
 
 
 def _simulate(rtl: Path, top: str, binary: Path, how: tuple[Path, _Tools, int]) -> None:
@@ -201,7 +205,8 @@ def _write_job(
     options: RtlOptions,
 ) -> None:
     """Write what the bench reads: job.json, and the beats of each input in beats.npz."""
-    beats, frames = {}, set[int]()
+    beats: dict[str, Any] = {}
+    frames = set[int]()
     for s in report["inputs"]:
         if s["name"] not in inputs:
             raise CompileError(f"the data has no array named {s['name']!r}")

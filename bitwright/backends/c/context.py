@@ -46,7 +46,7 @@ class Context:
         if not self.graph.is_constant(value):
             return self.variables[self.layout.root[value.name]]
         ctype = REAL_T if isinstance(value.elem, Real) else self.storage(value).ctype
-        return self.tables.add(value.name, self.graph.constant(value), "constant", ctype).name
+        return self.tables.constant(value.name, self.graph.constant(value), ctype).name
 
     def write(self, value: Value) -> str:
         """Return the C text that points to where `value` is written."""

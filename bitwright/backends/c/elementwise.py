@@ -18,7 +18,7 @@ from bitwright.backends.c.post import (
     scaled,
     signed_literal,
     steps,
-    wide_type,
+    widths,
 )
 from bitwright.backends.c.storage import Storage
 from bitwright.backends.layers import Layer
@@ -161,8 +161,9 @@ def _add(op: AddInt) -> Built:
         (np.array([mul]), np.array([e.lo]), np.array([e.hi]))
         for mul, e in ((op.mul_a, a), (op.mul_b, b))
     ]
-    wide = wide_type(factors, np.array([op.add]), op.shift, op.rounding)
-    terms = f"({wide})acc * {signed_literal(op.mul_a)} + ({wide})other * {signed_literal(op.mul_b)}"
+    wide = widths(factors, np.array([op.add]), op)
+    t = wide.product
+    terms = f"({t})acc * {signed_literal(op.mul_a)} + ({t})other * {signed_literal(op.mul_b)}"
     post = replace(scaled("add", op, wide), expression=f"{terms} + {signed_literal(op.add)}")
     return Built(post)
 

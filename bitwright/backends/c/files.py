@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from bitwright.backends.c.options import COptions, Edge, Vectors
+import numpy as np
+
+from bitwright.backends.c.options import COptions, Cpu, Edge, Vectors
 from bitwright.backends.c.ports import Port
 from bitwright.backends.c.program import CProgram, Line
 from bitwright.backends.c.storage import REAL_T, Elements, Planes
@@ -10,8 +12,6 @@ from bitwright.backends.c.tables import Table, literal_lines, real_literal
 from bitwright.backends.c.tidy import tidy
 from bitwright.backends.names import comment
 from bitwright.backends.render import render
-
-_SWAR = "octets("
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,8 @@ class FileView:
     kernels: tuple[str, ...]
     traces: tuple[str, ...]
     swar: bool
+    wide_sums: bool
+    small_sums: bool
     dsp: bool
     math: bool
     tables: tuple[Table, ...]
@@ -95,7 +97,7 @@ def _view(program: CProgram, options: COptions) -> FileView:
     return FileView(
         model=program.model,
         guard=program.model.upper(),
-        cpu=options.cpu.value,
+        cpu="any 32-bit core" if options.cpu is Cpu.GENERIC else options.cpu.value,
         program=program,
         inputs=tuple(_port(p, options.edge.get(p.name)) for p in program.inputs),
         outputs=tuple(_port(p, options.edge.get(p.name)) for p in program.outputs),
@@ -107,7 +109,9 @@ def _view(program: CProgram, options: COptions) -> FileView:
         headers=headers,
         kernels=texts,
         traces=program.traces.texts,
-        swar=program.kernels.uses(_SWAR),
+        swar=program.kernels.uses("octets("),
+        wide_sums=program.kernels.uses("sum_octets(") or program.kernels.uses("halves("),
+        small_sums=program.kernels.uses("sum_octets_small("),
         dsp=options.cpu.has_dsp,
         math=math,
         tables=tuple(program.tables.tables),
@@ -127,8 +131,6 @@ def _port(port: Port, edge: Edge | None) -> PortView:
 
 
 def _initializer(values: object) -> str:
-    import numpy as np  # noqa: PLC0415
-
     flat = np.asarray(values, np.float64).reshape(-1).tolist()
     texts = [real_literal(v) for v in flat]
     return texts[0] if len(texts) == 1 else "{ " + ", ".join(texts) + " }"
@@ -137,7 +139,7 @@ def _initializer(values: object) -> str:
 def _meaning(port: Port) -> str:
     s = port.storage
     if isinstance(s, Elements):
-        return "one array element per value, row-major"
+        return "One array element per value, row-major"
     texts = {
         "bipolar": "1 is +1, 0 is -1",
         "ternary": "a plane of nonzero values, then a plane of negative ones",
@@ -145,18 +147,18 @@ def _meaning(port: Port) -> str:
         "signed": "one plane per bit of the two's complement, the lowest first",
     }
     what = texts[s.role.value]
-    return f"bits: value i is bit i % {s.word} of word i / {s.word}; {what}; unused bits 0"
+    return f"Bits: value i is bit i % {s.word} of word i / {s.word}; {what}; unused bits 0"
 
 
 def _vectors(program: CProgram, vectors: Vectors | None) -> tuple[tuple[VectorView, ...], int]:
     if vectors is None:
         return (), 0
-    out = []
+    out: list[VectorView] = []
     samples = 0
     for ports, arrays in ((program.inputs, vectors.inputs), (program.outputs, vectors.outputs)):
         for p in ports:
             stored = p.storage.pack(arrays[p.name])
             samples = stored.shape[0]
             lines = literal_lines(stored.reshape(-1), p.storage.ctype)
-            out.append(VectorView(p, f"golden_{p.parameter}", lines))
+            out.append(VectorView(p, f"GOLDEN_{len(out)}", lines))
     return tuple(out), samples

@@ -13,7 +13,7 @@ from bitwright.backends.c.storage import (
     planes_for,
 )
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import Encoding, IntLinear, Op, Permute, Reshape, Transpose, Value
+from bitwright.ir.ops import ArgMax, Encoding, IntLinear, Op, Permute, Reshape, Transpose, Value
 from bitwright.ir.types import Bipolar, Element, Int, Ternary
 
 _BITWISE = (Encoding.BIPOLAR, Encoding.TERNARY)
@@ -76,7 +76,8 @@ def _choose(graph: Graph, group: list[Value], word: int) -> Storage:
     ]
     leaves = any(v.name in names for v in graph.outputs)
     whole = all(_whole_words(op, names, word) for op in touching)
-    if size and whole and _wants_planes(elem, readers, leaves):
+    indices = any(isinstance(op, ArgMax) and op.name in names for op in graph.ops)
+    if size and whole and not indices and _wants_planes(elem, readers, leaves):
         return planes_for(elem, size, word)
     return elements_for(elem, size)
 

@@ -11,7 +11,7 @@ from bitwright.ir.types import TensorType
 
 # Names that the run function, the tests or the compiler's own macros use.
 _TAKEN = """arena base run trace trace_value kernels weights test linux unix memcpy memset stdin
-stdout stderr printf puts null"""
+stdout stderr printf puts null main s wrong near error memcmp fabsf"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class Post:
     low: str = ""
     high: str = ""
     wide_t: str = ""
+    quotient_t: str = ""
     mul: Scalar = Scalar("mul", "")
     add: Scalar = Scalar("add", "")
     shift: int = 0
@@ -211,7 +212,7 @@ def _as_line(codes: Array) -> tuple[int, str] | None:
 def requantize(op: Requantize, mul: Array, add: Array, spans: tuple[Array, Array]) -> Built:
     """Return the post of a Requantize whose accumulator lies in [spans[0], spans[1]] by channel."""
     mul, add = _shrink(mul.reshape(-1, 1)), _shrink(add.reshape(-1, 1))
-    wide = wide_type([(mul[:, 0], *spans)], add[:, 0], op.shift, op.rounding)
+    wide = widths([(mul[:, 0], *spans)], add[:, 0], op)
     params, tables, scalars = [], [], []
     for name, a in (("mul", mul), ("add", add)):
         if a.size == 1:
@@ -225,10 +226,11 @@ def requantize(op: Requantize, mul: Array, add: Array, spans: tuple[Array, Array
     return Built(post, tuple(tables))
 
 
-def scaled(kind: str, op: Requantize | AddInt, wide_t: str) -> Post:
+def scaled(kind: str, op: Requantize | AddInt, wide: "Widths") -> Post:
     """Return the post of an op that shifts, adds its zero and clamps."""
     return Post(
-        kind, value_type(op.elem), wide_t=wide_t, shift=op.shift,
+        kind, value_type(op.elem), wide_t=wide.product,
+        quotient_t=wide.quotient, shift=op.shift,
         half_even=op.rounding is Round.HALF_EVEN,
         half=signed_literal((1 << op.shift >> 1) - 1),
         least=signed_literal(op.elem.lo - op.zero), most=signed_literal(op.elem.hi - op.zero),
@@ -239,15 +241,23 @@ def scaled(kind: str, op: Requantize | AddInt, wide_t: str) -> Post:
 Factor = tuple[Array, Array, Array]  # multipliers, and the interval of what they multiply
 
 
-def wide_type(factors: list[Factor], add: Array, shift: int, rounding: Round) -> str:
-    """Return the C type that holds every step of `sum(x * mul) + add` and its rounding."""
+@dataclass(frozen=True, slots=True)
+class Widths:
+    """C types for a product with its addend, and for what is left after the shift."""
+
+    product: str
+    quotient: str
+
+
+def widths(factors: list[Factor], add: Array, op: Requantize | AddInt) -> Widths:
+    """Return the types that hold every step of `sum(x * mul) + add`, its rounding and shift."""
     most = int(np.abs(add.astype(object)).max())
     for mul, lo, hi in factors:
         a, b = (np.abs(mul.astype(object) * end.astype(object)).max() for end in (lo, hi))
         most += max(int(a), int(b), int(np.abs(mul.astype(object)).max()))
-    most += (1 << shift >> 1) if rounding is Round.HALF_EVEN else 0
-    if most <= _INT32_MAX and shift < _INT32_BITS - 1:
-        return "int32_t"
+    most += (1 << op.shift >> 1) if op.rounding is Round.HALF_EVEN else 0
     if most > _INT64_MAX:
-        raise CompileError(f"a requantization reaches {most}, more than 63 bits: scale it down")
-    return "int64_t"
+        raise CompileError(f"{op.loc}: the product reaches {most}, more than 63 bits")
+    product = "int32_t" if most <= _INT32_MAX and op.shift < _INT32_BITS - 1 else "int64_t"
+    ends = (most >> op.shift) + 1, abs(op.elem.lo - op.zero), abs(op.elem.hi - op.zero)
+    return Widths(product, "int32_t" if max(ends) <= _INT32_MAX else "int64_t")

@@ -37,6 +37,7 @@ class TableSet:
     names: Names
     prefix: str
     tables: list[Table] = field(default_factory=list)
+    _constants: dict[str, Table] = field(default_factory=dict)
 
     def add(self, name: str, values: Array, note: str, ctype: str = "") -> Table:
         """Add a table of the narrowest type unless `ctype` is given; return it."""
@@ -47,6 +48,12 @@ class TableSet:
         table = Table(full, ctype, flat.size, note, literal_lines(flat, ctype))
         self.tables.append(table)
         return table
+
+    def constant(self, name: str, values: Array, ctype: str) -> Table:
+        """Return the table of a constant of the graph, the same at every call."""
+        if name not in self._constants:
+            self._constants[name] = self.add(name, values, "constant", ctype)
+        return self._constants[name]
 
 
 def literal(value: float, ctype: str) -> str:

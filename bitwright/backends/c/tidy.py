@@ -1,12 +1,13 @@
-"""Blank lines of rendered C: one between functions, none left behind by template lines."""
+"""Blank lines and long signatures of rendered C, as a reader expects them."""
 
 from collections.abc import Iterator
 
+_WIDTH = 100
 _LAYER_COMMENT = "    /* "
 
 
 def tidy(text: str) -> str:
-    """Return `text` with its blank lines where a reader expects them."""
+    """Return `text` with one blank line between its parts and no other."""
     return "\n".join(_lines(text)) + "\n"
 
 
@@ -17,29 +18,47 @@ def _lines(text: str) -> Iterator[str]:
             continue
         if before and _apart(before, line):
             yield ""
-        yield line
+        yield from _wrapped(line)
         before = line
 
 
 def _apart(before: str, line: str) -> bool:
     """Tell whether a blank line belongs between two lines."""
+    if line.startswith(" ") or before.startswith("    "):  # inside a function or a table
+        return line.startswith(_LAYER_COMMENT) and before.endswith((";", "*/"))
+    if line.startswith("#endif") or before.startswith("#endif"):
+        return not line.startswith("#endif")
     if before in {"}", "};"}:
-        return line != "#endif" or before == "};"
-    if _is_directive(before) or _is_directive(line):
-        return _group(before) != _group(line)
-    if line.startswith("/*") and not before.startswith((" *", "/*")):
         return True
-    return line.startswith(_LAYER_COMMENT) and before != "{" and not before.endswith("= {")
-
-
-def _is_directive(line: str) -> bool:
-    return line.startswith(("#include", "#define", "#ifndef", "#ifdef", "#endif"))
+    if line == "}" or before.startswith(("#if", "#else")) or line.startswith("#else"):
+        return before.startswith("#ifndef") and line.startswith("#include")
+    if before.endswith("*/") and not before.startswith("#"):  # a comment and what it speaks of
+        return before.startswith("/* Tables") or line.startswith("#if")
+    return line.startswith(("#if", "int main")) or _group(before) != _group(line)
 
 
 def _group(line: str) -> str:
     """Return the kind of a line at the top level; neighbours of one kind stand together."""
+    if line.startswith("/*"):
+        return "comment"
     if line.startswith("#include"):
         return "include"
-    if line.startswith(("#", "typedef", "extern", "void ")):
-        return "declaration"
+    if line.startswith(("#define", "#ifndef", "typedef")):
+        return "definition"
     return "code"
+
+
+def _wrapped(line: str) -> Iterator[str]:
+    """Break a long signature after its parenthesis and its commas."""
+    if len(line) <= _WIDTH or line.startswith((" ", "/*", "#")) or not line.endswith((")", ");")):
+        yield line
+        return
+    head, _, rest = line.partition("(")
+    yield f"{head}("
+    part = "   "
+    for word in rest.split(", "):
+        if len(part) + len(word) + 2 > _WIDTH:
+            yield f"{part},"
+            part = "   "
+        part = f"{part} {word}" if part == "   " else f"{part}, {word}"
+    yield part

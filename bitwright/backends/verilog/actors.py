@@ -21,8 +21,8 @@ class Wire:
     def __init__(self) -> None:
         """Start idle."""
         self.valid = self.ready = self.fired = False
-        self.writer: Actor | None = None
-        self.reader: Actor | None = None
+        self.writer: Actor
+        self.reader: Actor
 
 
 class Actor:
@@ -32,7 +32,7 @@ class Actor:
 
     def __init__(self, inputs: tuple[Wire, ...], outputs: tuple[Wire, ...]) -> None:
         """Join the wires and show the state after reset."""
-        self.inputs, self.outputs = inputs, outputs
+        self.inputs, self.outputs, self.wires = inputs, outputs, inputs + outputs
         for wire in inputs:
             wire.reader, wire.ready = self, True
         for wire in outputs:

@@ -88,8 +88,8 @@ def _(op: IntLinear, graph: Graph, formats: tuple[Format, ...], lanes: Lanes) ->
     code = weight_code(op, w, x)
     acc = accumulator_of(op.elem)
     nf, sf = w.shape[0] // pe, w.shape[1] // simd
-    words = bits_of(code.raw, code.bits).reshape(nf, pe, sf, simd * code.bits)
-    words = words.transpose(0, 2, 1, 3).reshape(nf * sf, -1)
+    by_row = bits_of(code.raw, code.bits).reshape(nf, pe, sf, simd * code.bits)
+    words = by_row.transpose(0, 2, 1, 3).reshape(nf * sf, -1)
     roms = [_rom("weight", "WEIGHT_FILE", words)]
     for v in op.inputs[2:]:
         bias = bits_of(to_raw(acc, graph.constant(v)), acc.bits).reshape(nf, -1)
@@ -176,7 +176,7 @@ def _(op: Requantize, graph: Graph, formats: tuple[Format, ...], lanes: Lanes) -
     mul_w = max(signed_bits(int(form.mul.min()), int(form.mul.max())), 2) if use_mul else 1
     add_w = max(signed_bits(int(form.add.min()), int(form.add.max())), 2)
     pairs = [
-        bits_of(to_raw(Format(bits, signed=True), a)[np.arange(channels) % a.shape[0]], bits)
+        bits_of(to_raw(Format(bits, signed=True), np.resize(a, channels)), bits)
         for a, bits in ((form.mul, mul_w), (form.add, add_w))
     ]
     rows, nf = _by_lane(np.concatenate(pairs, axis=1), channels, pe)
@@ -256,9 +256,7 @@ def _(op: ArgMax, graph: Graph, formats: tuple[Format, ...], lanes: Lanes) -> Ce
     del graph
     x, y = formats[0], format_of(op.output.type.integer)
     beats = op.inputs[0].shape[op.axis] // lanes.simd
-    parameters = _text(
-        PE=lanes.simd, BEATS=beats, W=x.bits, X_SIGNED=int(x.signed), IDX_W=y.bits
-    )
+    parameters = _text(PE=lanes.simd, BEATS=beats, W=x.bits, X_SIGNED=int(x.signed), IDX_W=y.bits)
     schedule = Schedule(beats, 1, timing.argmax_latency(lanes.simd, beats) - beats)
     return Cell("bw_argmax", parameters, (x,), y, lanes, schedule)
 
@@ -280,5 +278,3 @@ def _check_word(op: Op, *values: int) -> None:
     for value in values:
         if not _WORD[0] <= value <= _WORD[1]:
             raise UnsupportedError(f"{op.loc}: {value} needs more than the 32 bits of the hardware")
-
-

@@ -2,24 +2,23 @@
 
 import json
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bitwright.backends.verilog.cells import Cell
-from bitwright.backends.verilog.fifos import Sizing, slowest_cycles, unit_cycles
+from bitwright.backends.verilog.design import Design
+from bitwright.backends.verilog.fifos import Sizing
 from bitwright.backends.verilog.network import Kind, Network, Unit
 from bitwright.backends.verilog.options import VerilogOptions
+from bitwright.backends.verilog.schedule import slowest_cycles, unit_cycles
 from bitwright.backends.verilog.views import EdgeView, rom_file
 from bitwright.ir.graph import Array, Graph
-
-if TYPE_CHECKING:
-    from bitwright.backends.verilog.emit import Design
 
 _LISTED = 64  # scales longer than this are summarized
 
 
-def report_of(design: "Design", body: Graph, options: VerilogOptions) -> dict[str, Any]:
+def report_of(design: Design, body: Graph, options: VerilogOptions) -> dict[str, Any]:
     """Return the report of a design."""
     network, sizing = design.network, design.sizing
     layers = network.of_kind(Kind.LAYER)
@@ -58,26 +57,31 @@ def _edges(
         value = unit.value
         if value is None:
             continue
-        entry = {
-            "name": value.name,
-            "prefix": view.prefix,
-            "type": str(value.elem),
-            "shape": list(value.shape),
-            "order": "row-major, last axis fastest",
-            "elements_per_beat": link.lanes,
-            "element_bits": link.format.bits,
-            "signed": link.format.signed,
-            "bipolar": link.format.bipolar,
-            "beats_per_frame": link.beats,
-            "bits_per_beat": link.bits,
-            "tdata_bytes": view.padded // 8,
-        }
+        entry = _stream(value, link, view.prefix)
         if value.name in options.edge:
             edge = options.edge[value.name]
             meaning = {"scale": _numbers(edge.scale), "zero": _numbers(edge.zero)}
             entry["meaning"] = {**meaning, "text": edge.text}
         found.append(entry)
     return found
+
+
+def _stream(value: Value, link: Link, prefix: str) -> dict[str, Any]:
+    """Return what a stream carries; its wires are `prefix`_tdata and so on."""
+    return {
+        "name": value.name,
+        "prefix": prefix,
+        "type": str(value.elem),
+        "shape": list(value.shape),
+        "order": "row-major, last axis fastest",
+        "elements_per_beat": link.lanes,
+        "element_bits": link.format.bits,
+        "signed": link.format.signed,
+        "bipolar": link.format.bipolar,
+        "beats_per_frame": link.beats,
+        "bits_per_beat": link.bits,
+        "tdata_bytes": -(-link.bits // 8),
+    }
 
 
 def _numbers(values: Array) -> Any:
@@ -90,7 +94,7 @@ def _numbers(values: Array) -> Any:
     return {"least": float(flat.min()), "greatest": float(flat.max()), "count": int(flat.size)}
 
 
-def _layer(unit: Unit, design: "Design") -> dict[str, Any]:
+def _layer(unit: Unit, design: Design) -> dict[str, Any]:
     cell = unit.cells[0]
     schedule = cell.schedule
     depths = design.sizing.depths
@@ -146,6 +150,11 @@ def _multipliers(cell: Cell) -> int:
 def _fifos(network: Network, sizing: Sizing) -> list[dict[str, Any]]:
     links = {link.name: link for link in network.links}
     return [
-        {"stream": name, "depth": depth, "width": links[name].bits, "bits": depth * links[name].bits}
+        {
+            "stream": name,
+            "depth": depth,
+            "width": links[name].bits,
+            "bits": depth * links[name].bits,
+        }
         for name, depth in sorted(sizing.depths.items())
     ]

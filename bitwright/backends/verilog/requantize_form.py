@@ -10,7 +10,7 @@ from bitwright.ir.ops import Requantize, Round
 
 @dataclass(frozen=True, slots=True)
 class RequantizeForm:
-    """round((x * mul + add) / 2^shift) by channel, with rows for 1 or all channels."""
+    """round((x * mul + add) / 2^shift), mul and add for 1 or all channels."""
 
     mul: Array
     add: Array
@@ -31,4 +31,4 @@ def simplest_form(op: Requantize, mul: Array, add: Array) -> RequantizeForm:
     k = min((common & -common).bit_length() - 1, op.shift) if common else 0
     exact = op.rounding is Round.HALF_EVEN and k == op.shift
     rounding = Round.FLOOR if exact else op.rounding  # nothing is left to round
-    return RequantizeForm((mul >> k)[:, None], (add >> k)[:, None], op.shift - k, rounding)
+    return RequantizeForm(mul >> k, add >> k, op.shift - k, rounding)

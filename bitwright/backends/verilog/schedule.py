@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from bitwright.backends.verilog.actors import (
     Actor,
@@ -18,8 +19,6 @@ from bitwright.backends.verilog.actors import (
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
 
 MIN_FRAMES = 4
-MAX_FRAMES = 24
-_STEADY = 3  # equal gaps that make an interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,13 @@ class _Machine:
     fifos: dict[str, Queue] = field(default_factory=dict)
     sources: list[Source] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
+    timed: list[Actor] = field(default_factory=list)  # those that act without a handshake too
+    touched: dict[Wire, None] = field(default_factory=dict)  # wires that may move a beat next
+
+    @property
+    def frames(self) -> int:
+        """Frames that have left by every output."""
+        return min(len(sink.ended) for sink in self.sinks)
 
     def wire(self) -> Wire:
         self.wires.append(Wire())
@@ -61,72 +67,93 @@ class _Machine:
 
 
 def simulate(
-    network: Network, depths: Mapping[str, int], *, limit: float = float("inf")
+    network: Network, depths: Mapping[str, int], *, limit: float = inf, hasty: bool = False
 ) -> Timing | None:
     """Return the timing with FIFOs of `depths` beats by link, or None when it deadlocks.
 
-    None too when a frame takes more than `limit` cycles after the one before it.
+    Enough frames run for every buffer on the way to fill; the interval is the mean of the later
+    half, rounded up. When `hasty`, few frames run, and None is returned too when a frame takes
+    more than `limit` cycles: the answer then wants checking.
     """
     machine = _Machine()
     for link in network.links:
         machine.link(link, depths.get(link.name, 0))
     for unit in network.units:
         _BUILD[unit.kind](machine, unit)
-    now = 0
-    while not all(map(_settled, machine.sinks)):
+    machine.timed = [actor for actor in machine.actors if isinstance(actor, Pipe | Narrow)]
+    machine.touched = dict.fromkeys(machine.wires)
+    now, frames = 0, MIN_FRAMES
+    while machine.frames < frames:
         following = _advance(machine, now)
-        if following is None or _late(machine.sinks, now, limit):
+        if following is None or (hasty and _late(machine.sinks, now, limit)):
             return None
+        if machine.frames == 1 and not hasty:
+            frames = _enough_frames(machine, slowest_cycles(network))
         now = following
     return _timing(machine)
 
 
+def _enough_frames(machine: _Machine, slowest: int) -> int:
+    """Return twice the frames that can be under way at once, and some more."""
+    latency = max(sink.ended[0] for sink in machine.sinks)
+    return MIN_FRAMES + 2 * -(-latency // slowest)
+
+
 def _advance(machine: _Machine, now: int) -> int | None:
-    """Run cycle `now` and return the next one in which anything happens; None when nothing will."""
-    moved = [wire for wire in machine.wires if wire.valid and wire.ready]
-    awake = {a: None for a in machine.actors if a.due == now}
+    """Run cycle `now` and return the next one in which anything happens; None when nothing will.
+
+    Only a wire of an actor that acted in the cycle before can move a beat.
+    """
+    awake = {a: None for a in machine.timed if a.due == now}
+    moved = [wire for wire in machine.touched if wire.valid and wire.ready]
     for wire in moved:
         wire.fired = True
-        awake[wire.writer] = awake[wire.reader] = None  # type: ignore[index]
+        awake[wire.writer] = awake[wire.reader] = None
     for actor in awake:
         actor.step(now)
     for wire in moved:
         wire.fired = False
-    if moved:
+    machine.touched = {wire: None for actor in awake for wire in actor.wires}
+    if any(wire.valid and wire.ready for wire in machine.touched):
         return now + 1
-    if any(wire.valid and wire.ready for wire in machine.wires):
-        return now + 1
-    soonest = min(actor.due for actor in machine.actors)
-    return None if soonest == float("inf") else max(int(soonest), now + 1)
-
-
-def _settled(sink: Sink) -> bool:
-    """Tell whether an output has kept one interval for some frames."""
-    frames = len(sink.ended)
-    steady = frames >= MIN_FRAMES and len(set(_gaps(sink))) == 1
-    return steady or frames >= MAX_FRAMES
+    soonest = min((actor.due for actor in machine.timed), default=inf)
+    return None if soonest == inf else int(soonest)
 
 
 def _late(sinks: Sequence[Sink], now: int, limit: float) -> bool:
+    """Tell whether a frame after the first two takes too long."""
     return any(
-        len(s.ended) >= MIN_FRAMES and (now - s.ended[-1] > limit or _gaps(s)[-1] > limit)
+        len(s.ended) > 1
+        and (now - s.ended[-1] > limit or (len(s.ended) > 2 and s.ended[-1] - s.ended[-2] > limit))  # noqa: PLR2004
         for s in sinks
     )
-
-
-def _gaps(sink: Sink) -> list[int]:
-    """Return the last cycles between ends of frames."""
-    ends = sink.ended[-_STEADY - 1 :]
-    return [b - a for a, b in zip(ends, ends[1:], strict=False)]
 
 
 def _timing(machine: _Machine) -> Timing:
     begun = min(source.begun[0] for source in machine.sources)
     return Timing(
         max(sink.ended[0] for sink in machine.sinks) - begun,
-        max(max(_gaps(sink)) for sink in machine.sinks),
+        max(_interval(sink.ended) for sink in machine.sinks),
         {name: fifo.most for name, fifo in machine.fifos.items()},
     )
+
+
+def _interval(ended: Sequence[int]) -> int:
+    """Return the mean cycles of a frame in the later half of a run, rounded up."""
+    half = len(ended) // 2
+    return -(-(ended[-1] - ended[half - 1]) // (len(ended) - half))
+
+
+def slowest_cycles(network: Network) -> int:
+    """Return the busy cycles a frame of the slowest unit."""
+    return max(unit_cycles(unit) for unit in network.units)
+
+
+def unit_cycles(unit: Unit) -> int:
+    """Return the busy cycles a frame of one unit."""
+    beats = [link.beats for link in (*unit.inputs, *unit.outputs)]
+    passes = [cell.schedule.passes for cell in unit.cells]
+    return max(*beats, *(n * unit.inputs[0].beats for n in passes), 1)
 
 
 def _entry(machine: _Machine, unit: Unit) -> None:

@@ -45,13 +45,19 @@ class Recipe:
         )
 
 
-def compress(graph: Graph, recipe: Recipe, samples: Mapping[str, Array]) -> Graph:
-    """Return the quantized graph of a float one; `samples` are inputs (samples, *shape)."""
+def compress(
+    graph: Graph, recipe: Recipe, samples: Mapping[str, Array], *, only: str | None = None
+) -> Graph:
+    """Return the quantized graph of a float one; `samples` are inputs (samples, *shape).
+
+    With `only`, the name of a Linear's node, no other layer is touched: what is lost then is that
+    layer's own share of the loss.
+    """
     graph = fold_batch_norm(graph)
     linears = [op for op in graph.ops if isinstance(op, Linear)]
     if not linears:
         raise CompileError("the model has no layer with weights to compress")
-    sites = find_sites(graph)
+    sites = [s for s in find_sites(graph) if only is None or s.loc == only]
     seen = observe(graph, [s.value.name for s in sites], samples)
     ranges = {
         s.value.name: choose_range(
@@ -61,8 +67,10 @@ def compress(graph: Graph, recipe: Recipe, samples: Mapping[str, Array]) -> Grap
     }
     b = Builder([*graph.values(), *graph.constants])
     b.constants = dict(graph.constants)
-    edges = {linears[0].name, linears[-1].name}
-    _rewrite(b, graph, {s.value.name: s for s in sites}, ranges, (recipe, edges))
+    kinds = {op.name: recipe.weights for op in linears if only is None or op.loc == only}
+    for edge in {linears[0].name, linears[-1].name} & set(kinds):
+        kinds[edge] = recipe.edge_weights
+    _rewrite(b, graph, {s.value.name: s for s in sites}, ranges, (recipe, kinds))
     result = b.graph(graph.name, graph.inputs, graph.outputs)
     return remove_dead_code(result)
 
@@ -76,7 +84,7 @@ def _rewrite(
     graph: Graph,
     sites: Mapping[str, Site],
     ranges: Mapping[str, Range],
-    how: tuple[Recipe, set[str]],
+    how: tuple[Recipe, Mapping[str, WeightKind]],
 ) -> None:
     renamed: dict[str, Value] = {}
     for v in graph.inputs:
@@ -84,10 +92,9 @@ def _rewrite(
             renamed[v.name] = _quantizer(b, v, ranges[v.name], sites[v.name].loc)
     for op in graph.ops:
         kept: Op = replace(op, inputs=tuple(renamed.get(v.name, v) for v in op.inputs))
-        if isinstance(kept, Linear):
-            recipe, edges = how
-            kind = recipe.edge_weights if op.name in edges else recipe.weights
-            kept = _linear(b, graph, kept, kind, recipe)
+        recipe, kinds = how
+        if isinstance(kept, Linear) and op.name in kinds:
+            kept = _linear(b, graph, kept, kinds[op.name], recipe)
         b.add(kept)
         if op.name in sites:
             renamed[op.name] = _quantizer(b, op.output, ranges[op.name], op.loc)

@@ -266,3 +266,19 @@ def test_a_product_of_variables_is_refused() -> None:
     y = b.op(Linear, (x, w), "y", "matmul7")
     with pytest.raises(UnsupportedError, match="matmul7"):
         emit(b.graph("net", [x, w], [y]), "net")
+
+
+def test_tensors_named_like_locals_do_not_break_test_and_example(
+    tree: Writer, tmp_path: Path
+) -> None:
+    names = ["s", "wrong", "near", "error", "arena", "base", "printf", "main", "golden_0", "x", "y"]
+    b = Builder(names)
+    w = b.constant("w", np.ones((2, 5), np.int64))
+    inputs = [Value(n, TensorType(Bipolar(), (1, 5))) for n in names]
+    outputs = [b.op(IntLinear, (v, w), "o", "k", encoding=B, elem=Int(-5, 5)) for v in inputs]
+    g = b.graph("net", inputs, outputs)
+    data: dict[str, Array] = {n: np.ones((2, 1, 5), np.int64) for n in names}
+    folder = tree(g, "net", COptions(vectors=Vectors(data, evaluate(g, data))))
+    for source in ("test/net_test.c", "examples/main.c"):
+        program = compiled(folder, folder / source, tmp_path / "t")
+        assert subprocess.run([program], check=False, capture_output=True).returncode == 0

@@ -52,7 +52,7 @@ def dense(
     elem = x.type.integer
     lo = np.minimum(w * elem.lo, w * elem.hi).sum(axis=1) + offset
     hi = np.maximum(w * elem.lo, w * elem.hi).sum(axis=1) + offset
-    operands = (x, b.constant(f"{name}.w", w))
+    operands: tuple[Value, ...] = (x, b.constant(f"{name}.w", w))
     if bias:
         operands += (b.constant(f"{name}.b", offset),)
     interval = Int(int(lo.min()), int(hi.max()))

@@ -1,5 +1,4 @@
 /* The least that runs tiny: everything is static, nothing is allocated. */
-
 #include "tiny.h"
 #include <stdio.h>
 
@@ -9,6 +8,7 @@ static union {
 } arena;
 static tiny_input_t input[TINY_INPUT_COUNT];
 static tiny_output_t output[TINY_OUTPUT_COUNT];
+
 int main(void)
 {
     /* Fill the inputs here; they are 0 now. */

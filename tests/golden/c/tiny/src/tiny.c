@@ -1,5 +1,4 @@
 /* tiny: the run function, one kernel call per layer. */
-
 #include "tiny.h"
 #include "tiny_kernels.h"
 #include "tiny_weights.h"

@@ -22,24 +22,6 @@ static inline uint32_t octets(uint32_t x)
     return (x & 0x0f0f0f0fu) + ((x >> 4) & 0x0f0f0f0fu);
 }
 
-/* Sum of the two bytes of each half. */
-static inline uint32_t halves(uint32_t x)
-{
-    return (x & 0x00ff00ffu) + ((x >> 8) & 0x00ff00ffu);
-}
-
-/* Sum of the two halves. */
-static inline uint32_t sum_halves(uint32_t x)
-{
-    return (x & 0xffffu) + (x >> 16);
-}
-
-/* Sum of the four bytes. */
-static inline uint32_t sum_octets(uint32_t x)
-{
-    return sum_halves(halves(x));
-}
-
 /* Sum of the four bytes, known to be below 256. */
 static inline uint32_t sum_octets_small(uint32_t x)
 {
@@ -80,7 +62,8 @@ static inline int32_t rows1_6(const int8_t *x, const int8_t *w)
 }
 
 /* 6 inputs, 37 outputs: int8_t activations by int8_t weights. */
-static inline void linear_int8_t_int8_t_6x37(const int8_t *x, const int8_t *w, const int32_t *limit, uint32_t *y)
+static inline void linear_int8_t_int8_t_6x37(
+    const int8_t *x, const int8_t *w, const int32_t *limit, uint32_t *y)
 {
     const int8_t *row = w;
     for (size_t base = 0; base < 37u; base += 32u) {
@@ -137,26 +120,20 @@ static inline void linear_bipolar1_bipolar_37x3(const uint32_t *x, const uint32_
 /* Index of the greatest of 3, the lowest of equals. */
 static inline void argmax_3(const int8_t *x, uint8_t *y)
 {
-    for (size_t outer = 0; outer < 1u; outer++) {
-        for (size_t inner = 0; inner < 1u; inner++) {
-            const size_t start = outer * 3u + inner;
-            size_t best = 0;
-            const int32_t greatest = (int32_t)x[start];
-            int32_t top = greatest;
-            for (size_t i = 1; i < 3u; i++) {
-                const int32_t value = (int32_t)x[start + i * 1u];
-                if (value > top) {
-                    top = value;
-                    best = i;
-                }
-            }
-            y[outer * 1u + inner] = (uint8_t)best;
+    size_t best = 0;
+    const int32_t first = (int32_t)x[0u];
+    int32_t most = first;
+    for (size_t i = 1; i < 3u; i++) {
+        const int32_t value = (int32_t)x[0u + i];
+        if (value > most) {
+            most = value;
+            best = i;
         }
     }
+    y[0] = (uint8_t)best;
 }
 
 #ifdef TINY_TRACE
-
 /* CRC-32 as in zlib, over the four little-endian bytes of each element. */
 static inline uint32_t trace_crc(uint32_t crc, int32_t value)
 {
@@ -182,9 +159,7 @@ static inline void trace_values(const char *layer, const uint32_t *x)
         crc = trace_crc(crc, v);
 #if TINY_TRACE > 1
         tiny_trace_value(layer, (uint32_t)i, v);
-
 #endif
-
     }
     tiny_trace(layer, ~crc);
 }
@@ -198,9 +173,7 @@ static inline void trace_values_2(const char *layer, const int8_t *x)
         crc = trace_crc(crc, v);
 #if TINY_TRACE > 1
         tiny_trace_value(layer, (uint32_t)i, v);
-
 #endif
-
     }
     tiny_trace(layer, ~crc);
 }
@@ -214,9 +187,7 @@ static inline void trace_values_3(const char *layer, const uint8_t *x)
         crc = trace_crc(crc, v);
 #if TINY_TRACE > 1
         tiny_trace_value(layer, (uint32_t)i, v);
-
 #endif
-
     }
     tiny_trace(layer, ~crc);
 }

@@ -1,5 +1,4 @@
 /* Runs 4 golden samples through tiny; prints PASS or FAIL, returns 0 or 1. */
-
 #include "tiny.h"
 #include <stdio.h>
 #include <string.h>
@@ -12,12 +11,12 @@ static union {
 } arena;
 static tiny_input_t input[TINY_INPUT_COUNT];
 static tiny_output_t output[TINY_OUTPUT_COUNT];
-static const tiny_input_t golden_input[SAMPLES * TINY_INPUT_COUNT] = {
+static const tiny_input_t GOLDEN_0[SAMPLES * TINY_INPUT_COUNT] = {
     -128, -128, -128, -128, -128, -128, 127, 127, 127, 127, 127, 127, 105, -127, -1, 82, -95, 76,
     -98, -9, 81, -51, -41, -57,
 };
 
-static const tiny_output_t golden_output[SAMPLES * TINY_OUTPUT_COUNT] = {
+static const tiny_output_t GOLDEN_1[SAMPLES * TINY_OUTPUT_COUNT] = {
     1u, 2u, 0u, 2u,
 };
 
@@ -25,12 +24,12 @@ int main(void)
 {
     unsigned wrong = 0;
     for (size_t s = 0; s < SAMPLES; s++) {
-        memcpy(input, golden_input + s * TINY_INPUT_COUNT, sizeof input);
+        memcpy(input, GOLDEN_0 + s * TINY_INPUT_COUNT, sizeof input);
         if (tiny_run(arena.bytes, input, output) != TINY_OK) {
             wrong++;
             continue;
         }
-        wrong += memcmp(output, golden_output + s * TINY_OUTPUT_COUNT, sizeof output) != 0 ? 1u : 0u;
+        wrong += memcmp(output, GOLDEN_1 + s * TINY_OUTPUT_COUNT, sizeof output) != 0 ? 1u : 0u;
     }
     wrong += tiny_run(NULL, input, output) != TINY_ERROR_NULL ? 1u : 0u;
     printf("%s: %u samples, %u wrong\n", wrong == 0u ? "PASS" : "FAIL", SAMPLES, wrong);
