@@ -3,7 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from bitwright.errors import CompileError
 from bitwright.options import CompileOptions, Cpu, Fold, OutputKind, Target
+
+if TYPE_CHECKING:
+    from bitwright.sim.build_folder import Build
 
 app = typer.Typer(
     add_completion=False,
@@ -123,6 +126,13 @@ def verify(
     as_is: Annotated[
         bool, typer.Option("--as-is", help="Verify files that were changed since `compile`.")
     ] = False,
+    device_log: Annotated[
+        Path | None,
+        typer.Option(help="Lines `layer crc` that a traced device printed: names the first wrong."),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(help="The golden sample that the device was given for --device-log.")
+    ] = 0,
 ) -> None:
     """Prove again that every form of the model gives the same bits."""
     from bitwright.frontend.data import load_data  # noqa: PLC0415
@@ -131,6 +141,9 @@ def verify(
     from bitwright.sim.outcome import Status  # noqa: PLC0415
 
     found = read_build_as_is(build) if as_is else read_build(build)
+    if device_log is not None:
+        _check_log(found, device_log, sample)
+        return
     if data is not None:
         given = load_data(data, found.graph, _preprocess(preprocess))
         found = replace(found, samples=given.inputs, labels=given.labels)
@@ -157,6 +170,15 @@ def inspect(model: ModelArg, inputs: InputOpt = None) -> None:
     from bitwright.summary import print_inspection  # noqa: PLC0415
 
     print_inspection(out, _existing(model), tuple(inputs or ()))
+
+
+def _check_log(build: "Build", log: Path, sample: int) -> None:
+    from bitwright.sim.device_log import check_log  # noqa: PLC0415
+
+    verdict = check_log(build, log, sample)
+    out.print(verdict.detail, markup=False)
+    if not verdict.agrees:
+        raise typer.Exit(1)
 
 
 def _targets(text: str) -> tuple[Target, ...]:

@@ -76,11 +76,11 @@ def _read(path: Path) -> dict[str, Array]:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise CompileError(f"{path.name}: larger than {_MAX_BYTES} bytes")
-        npz = np.load(path, allow_pickle=False)
-        if not isinstance(npz, np.lib.npyio.NpzFile):
-            raise CompileError(f"{path.name}: a single array; save it with np.savez(name=array)")
-        with npz:
-            return {n: npz[n] for n in npz.files}
+        with path.open("rb") as file:  # np.load would leave it open where it fails
+            npz = np.load(file, allow_pickle=False)
+            if isinstance(npz, np.lib.npyio.NpzFile):
+                return {n: npz[n] for n in npz.files}
+        raise CompileError(f"{path.name}: a single array; save it with np.savez(name=array)")
     except _UNREADABLE as e:
         raise CompileError(
             f"{path.name}: cannot be read as an npz file of plain arrays: {e}"

@@ -17,7 +17,7 @@ def fold_constants(graph: Graph) -> Graph:
     coded: dict[str, Op] = {}  # Dequantize ops on constants, folded only where another op needs it
     for op in graph.ops:
         fixed = all(v.name in constants or v.name in coded for v in op.inputs)
-        if fixed and isinstance(op, Dequantize):
+        if isinstance(op, Dequantize) and all(v.name in constants for v in op.inputs):
             coded[op.name] = op
             kept.append(op)
         elif fixed:

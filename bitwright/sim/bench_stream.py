@@ -15,7 +15,7 @@ from typing import Any, cast
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import First, RisingEdge, Timer
+from cocotb.triggers import FallingEdge, First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 
 Dut = Any  # the simulator builds it; its ports are known only at run time
@@ -153,6 +153,16 @@ async def _stand(s: Port, clock: RisingEdge, cycles: int, what: str) -> int | No
     return shown
 
 
+async def tap(dut: Dut, wires: str, beats: list[int]) -> None:
+    """Keep the beats of a stream inside the design; at the falling edge all its wires stand."""
+    data, valid, ready = (getattr(dut, f"{wires}_{p}") for p in ("tdata", "tvalid", "tready"))
+    clock = FallingEdge(dut.clk)
+    while True:
+        await clock
+        if valid.value and ready.value:
+            beats.append(int(data.value))
+
+
 def begin(dut: Dut, run: Run, rng: random.Random) -> list[Any]:
     """Start a source and a sink for every stream."""
     tasks = []
@@ -185,19 +195,34 @@ async def frames_pass(dut: Dut) -> None:
         for _ in range(2):
             await break_off(dut, rng)
     run = Run()
+    taps: dict[str, list[int]] = {wires: [] for wires in JOB["taps"]}
+    for wires, beats in taps.items():
+        cocotb.start_soon(tap(dut, wires, beats))
     for task in begin(dut, run, rng):
         await task
     quiet = Timer((JOB["latency"] + 8) * PERIOD_NS, unit="ns")
     await RisingEdge(dut.clk)
     more = [RisingEdge(port(dut, prefix).valid) for prefix in JOB["outputs"]]
     assert await First(quiet, *more) is quiet, "a beat too many"
-    arrays: dict[str, Any] = {
-        prefix: np.array(
-            [list(beat.to_bytes(JOB["output_bytes"][prefix], "little")) for beat in beats],
-            np.uint8,
-        )
-        for prefix, beats in run.taken.items()
-    }
+    arrays = {p: octets(beats, JOB["output_bytes"][p]) for p, beats in run.taken.items()}
+    arrays |= {f"tap:{w}": octets(beats, JOB["taps"][w]) for w, beats in taps.items()}
     np.savez(PLACE / "taken.npz", **arrays)
     told = {"begun": run.begun, "ended": run.ended, "frame_error": int(dut.frame_error.value)}
+    told |= {"taps": bool(taps), "trace": traced(dut)}
     (PLACE / "told.json").write_text(json.dumps(told))
+
+
+def octets(beats: list[int], width: int) -> Any:
+    """Return beats as rows of bytes, the lowest first."""
+    rows = [list(beat.to_bytes(width, "little")) for beat in beats]
+    return np.array(rows, np.uint8).reshape(-1, width)
+
+
+def traced(dut: Dut) -> list[int]:
+    """Return the CRCs of the last frame, none without TRACE."""
+    if not JOB["trace"]:
+        assert not dut.trace_valid.value, "trace_valid is set without TRACE"
+        return []
+    assert dut.trace_valid.value, "the CRCs are not all of one frame"
+    crcs = int(dut.trace_crc.value)
+    return [crcs >> (32 * i) & 0xFFFFFFFF for i in range(JOB["trace"])]

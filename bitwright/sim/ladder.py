@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ class Row:
 
 
 Rung = Callable[[Build, Path], Outcome]
+Bisect = Callable[[dict[str, Array], int], str]
 
 
 def climb(build: Build, work: Path) -> Iterator[Row]:
@@ -46,6 +48,7 @@ def climb(build: Build, work: Path) -> Iterator[Row]:
             (4, "C (gcc) = integers", lambda b, w: _host_c(b, w, "gcc", sanitize=False)),
             (4, "C (gcc, sanitizers) = integers", lambda b, w: _host_c(b, w, "gcc", sanitize=True)),
             (4, "C (clang) = integers", lambda b, w: _host_c(b, w, "clang", sanitize=False)),
+            (4, "C (gcc, traced) = integers, every layer", _layers_c),
             (4, "C (gcc) on the samples", _samples_c),
         ]
     if "verilog" in build.targets:
@@ -152,37 +155,57 @@ def _compare_outputs(want: dict[str, Array], got: dict[str, Array]) -> Outcome:
 
 
 def _host_c(build: Build, work: Path, compiler: str, *, sanitize: bool) -> Outcome:
+    from bitwright.sim.bisect import layers_c, sentence  # noqa: PLC0415
     from bitwright.sim.host_c import run_c  # noqa: PLC0415
 
-    got = run_c(
-        build.folder / "c", build.device_inputs(), compiler=compiler, sanitize=sanitize, work=work
-    )
-    return _compare_outputs(build.device_outputs(), got)
+    folder, inputs = build.folder / "c", build.device_inputs()
+    got = run_c(folder, inputs, compiler=compiler, sanitize=sanitize, work=work)
+    outcome = _compare_outputs(build.device_outputs(), got)
+    if outcome.status is Status.PASS:
+        return outcome
+    place = sentence(lambda: layers_c(folder, build.program.body, inputs, compiler, work))
+    return replace(outcome, detail=f"{place}; at the output: {outcome.detail}")
+
+
+def _layers_c(build: Build, work: Path) -> Outcome:
+    from bitwright.sim.bisect import layers_c, values_of  # noqa: PLC0415
+
+    body, inputs = build.program.body, build.device_inputs()
+    found = layers_c(build.folder / "c", body, inputs, "gcc", work)
+    values = sum(a.size for a in values_of(body, inputs).values())
+    if found is not None:
+        return Outcome(Status.FAIL, values, str(found))
+    return Outcome(Status.PASS, values, "every layer agrees")
 
 
 def _rtl(build: Build, work: Path) -> Outcome:
-    from bitwright.sim.rtl import Stalls, run_rtl  # noqa: PLC0415
+    from bitwright.sim.bisect import layers_rtl, sentence, tapped_difference  # noqa: PLC0415
+    from bitwright.sim.rtl import RtlOptions, Stalls, run_design  # noqa: PLC0415
 
+    folder, body = build.folder / "verilog", build.program.body
     inputs = {n: a[:FRAMES_RTL] for n, a in build.device_inputs().items()}
     want = {n: a[:FRAMES_RTL] for n, a in build.device_outputs().items()}
     values, measured = 0, ""
     for seed, stalls in enumerate(Stalls):
         for reset in (False, True) if stalls is Stalls.BOTH else (False,):
-            result = run_rtl(
-                build.folder / "verilog", inputs, work=work, stalls=stalls, seed=seed + 1,
-                reset_midframe=reset,
-            )  # fmt: skip
+            options = RtlOptions(stalls, seed + 1, reset, taps=stalls is Stalls.NONE)
+            result = run_design(folder, inputs, work=work, options=options)
             outcome = _compare_outputs(want, dict(result.outputs))
             values += outcome.values
             if outcome.status is not Status.PASS:
                 pattern = f"stalls {stalls.value}" + (", reset in mid-frame" if reset else "")
-                return Outcome(outcome.status, values, f"{pattern}: {outcome.detail}")
+                place = sentence(partial(layers_rtl, folder, body, inputs, options, work))
+                detail = f"{place}; at the output, {pattern}: {outcome.detail}"
+                return Outcome(outcome.status, values, detail)
             if stalls is Stalls.NONE:
+                found = tapped_difference(folder, body, inputs, result)
+                if found is not None:
+                    return Outcome(Status.FAIL, values, f"{found}; not seen at the output")
                 measured = f"{result.interval} cycles a frame, latency {result.latency}"
     return Outcome(Status.PASS, values, f"equal bits; {measured}")
 
 
-def _on_samples(build: Build, inputs: dict[str, Array], device: Device) -> Outcome:
+def _on_samples(build: Build, inputs: dict[str, Array], device: Device, bisect: Bisect) -> Outcome:
     """Run the user's samples through a device; its choices must be those of the integer graph."""
     want = program_predictions(build.program, inputs)
     got = program_predictions(build.program, inputs, device)
@@ -190,7 +213,9 @@ def _on_samples(build: Build, inputs: dict[str, Array], device: Device) -> Outco
     differ = np.abs(want - got) > near
     if differ.any():
         first = int(np.argmax(differ))
-        detail = f"sample {first}: got {got[first]}, expected {want[first]}"
+        codes = evaluate(build.program.head, {n: a[first : first + 1] for n, a in inputs.items()})
+        place = bisect(codes, first)
+        detail = f"{place}; at the output: got {got[first]}, expected {want[first]}"
         return Outcome(Status.FAIL, want.size, detail)
     if build.labels is None:
         return Outcome(Status.PASS, want.size, "every result equal")
@@ -198,23 +223,36 @@ def _on_samples(build: Build, inputs: dict[str, Array], device: Device) -> Outco
 
 
 def _samples_c(build: Build, work: Path) -> Outcome:
+    from bitwright.sim.bisect import layers_c, sentence  # noqa: PLC0415
     from bitwright.sim.host_c import run_c  # noqa: PLC0415
 
-    def device(codes: dict[str, Array]) -> Mapping[str, Array]:
-        return run_c(build.folder / "c", codes, compiler="gcc", sanitize=False, work=work)
+    folder = build.folder / "c"
 
-    return _on_samples(build, dict(build.samples), device)
+    def device(codes: dict[str, Array]) -> Mapping[str, Array]:
+        return run_c(folder, codes, compiler="gcc", sanitize=False, work=work)
+
+    def bisect(codes: dict[str, Array], first: int) -> str:
+        find = partial(layers_c, folder, build.program.body, codes, "gcc", work)
+        return sentence(find, first)
+
+    return _on_samples(build, dict(build.samples), device, bisect)
 
 
 def _samples_rtl(build: Build, work: Path) -> Outcome:
-    from bitwright.sim.rtl import Stalls, run_rtl  # noqa: PLC0415
+    from bitwright.sim.bisect import layers_rtl, sentence  # noqa: PLC0415
+    from bitwright.sim.rtl import RtlOptions, run_design  # noqa: PLC0415
+
+    folder = build.folder / "verilog"
 
     def device(codes: dict[str, Array]) -> Mapping[str, Array]:
-        folder = build.folder / "verilog"
-        return run_rtl(folder, codes, work=work, stalls=Stalls.NONE, seed=1).outputs
+        return run_design(folder, codes, work=work, options=RtlOptions()).outputs
+
+    def bisect(codes: dict[str, Array], first: int) -> str:
+        find = partial(layers_rtl, folder, build.program.body, codes, RtlOptions(), work)
+        return sentence(find, first)
 
     inputs = {n: a[:SAMPLES_RTL] for n, a in build.samples.items()}
-    return _on_samples(build, inputs, device)
+    return _on_samples(build, inputs, device, bisect)
 
 
 def work_folder(build: Build) -> Path:

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,17 @@ class Simulator(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RtlOptions:
-    """How a design is run. With `reset_midframe` it is reset amid other frames first."""
+    """How a design is run. With `reset_midframe` it is reset amid other frames first.
+
+    `taps` brings back what every layer gave, `trace` builds with TRACE and brings back its CRCs.
+    """
 
     stalls: Stalls = Stalls.NONE
     seed: int = 1
     reset_midframe: bool = False
     simulator: Simulator = Simulator.VERILATOR
+    taps: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,16 @@ class RtlResult:
 
     `outputs` are int64 arrays (samples, *shape) by tensor name. `gaps` are the cycles between the
     last beats of frames that follow one another, the larger where there are several outputs;
-    `latency` runs from the first beat in to the last beat out of the first frame.
+    `latency` runs from the first beat in to the last beat out of the first frame. `taps` are, by
+    layer, arrays as the outputs; `trace` is by layer the CRC-32 of the last frame.
     """
 
     outputs: Mapping[str, Array]
     gaps: tuple[int, ...]
     latency: int
     frame_error: bool
+    taps: Mapping[str, Array] = field(default_factory=dict)
+    trace: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def interval(self) -> int | None:
@@ -102,10 +110,10 @@ def run_design(
     report = json.loads((folder / "report.json").read_text())
     work.mkdir(parents=True, exist_ok=True)
     tools = _tools(options.simulator)
-    binary = _build(folder / "rtl", report["top"], work, tools)
     with tempfile.TemporaryDirectory(dir=work.absolute(), prefix="run-") as scratch:
         place = Path(scratch)
         _write_job(report, inputs, place, options)
+        binary = _build(folder / "rtl", report["top"], work, tools, trace=options.trace)
         _simulate(folder / "rtl", report["top"], binary, (place, tools, options.seed))
         return _read_back(report, place)
 
@@ -136,30 +144,35 @@ def _tools(simulator: Simulator) -> _Tools:
     return _Tools(simulator, f"{found.executable} {found.version}", _VERILATOR_ARGS, found.env)
 
 
-def _build(rtl: Path, top: str, work: Path, tools: _Tools) -> Path:
+def _build(rtl: Path, top: str, work: Path, tools: _Tools, *, trace: bool) -> Path:
     """Build the design unless that was done before, and return the build's folder."""
     sources = sorted(rtl.rglob("*.v"))
-    digest = hashlib.sha256(f"{tools.identity} {tools.build_args}".encode())
+    parameters = {"TRACE": 1} if trace else {}
+    digest = hashlib.sha256(f"{tools.identity} {tools.build_args} {parameters}".encode())
     for path in sources:
         digest.update(f"\0{path.relative_to(rtl).as_posix()}\0".encode() + path.read_bytes())
     place = work.absolute() / f"rtl-{digest.hexdigest()[:16]}"
     place.mkdir(parents=True, exist_ok=True)
     with _locked(place / "lock"):
         if not (place / "built").is_file():
-            _compile([p.absolute() for p in sources], top, place, tools)
+            _compile([p.absolute() for p in sources], top, place, (tools, parameters))
             (place / "built").touch()
     return place
 
 
-def _compile(sources: list[Path], top: str, place: Path, tools: _Tools) -> None:
+def _compile(
+    sources: list[Path], top: str, place: Path, how: tuple[_Tools, dict[str, int]]
+) -> None:
     from cocotb_tools.runner import get_runner  # noqa: PLC0415  # an extra
 
+    tools, parameters = how
     log = place / "build.log"
     with environment(tools.env):
         try:
             get_runner(tools.simulator.value).build(
                 sources=sources,
                 hdl_toplevel=top,
+                parameters=parameters,
                 build_args=list(tools.build_args),
                 build_dir=place,
                 always=True,
@@ -193,7 +206,7 @@ def _simulate(rtl: Path, top: str, binary: Path, how: tuple[Path, _Tools, int]) 
             )
             count, failed = get_results(results)
         except (SystemExit, Exception) as error:  # the runner raises what it likes
-            raise VerifyError(f"{top}: the simulation broke off: {_end_of(log)}") from error
+            raise VerifyError(f"{top}: the bench failed: {_end_of(log)}") from error
     if failed or not count:
         raise VerifyError(f"{top}: the bench failed: {_end_of(log)}")
 
@@ -213,10 +226,13 @@ def _write_job(
         values = np.asarray(inputs[s["name"]])
         if list(values.shape[1:]) != s["shape"]:
             raise CompileError(f"{s['name']!r} is {values.shape[1:]}, expected {s['shape']}")
+        if not values.size:
+            raise CompileError(f"{s['name']!r} has no samples, at least 1 is expected")
         frames.add(values.shape[0])
         beats[s["prefix"]] = to_beats(_format(s), s["elements_per_beat"], values)
-    if len(frames) != 1 or 0 in frames:
-        raise CompileError(f"the inputs hold {sorted(frames)} samples, expected one number above 0")
+    if len(frames) != 1:
+        raise CompileError(f"the inputs hold {sorted(frames)} samples, expected one number")
+    traced = report["trace"]
     job = {
         "inputs": {s["prefix"]: s["beats_per_frame"] for s in report["inputs"]},
         "outputs": {s["prefix"]: s["beats_per_frame"] for s in report["outputs"]},
@@ -229,6 +245,10 @@ def _write_job(
         "latency": report["latency_cycles"],
         "reset_midframe": options.reset_midframe,
         "seed": options.seed,
+        "taps": {t["stream"]["prefix"]: t["stream"]["tdata_bytes"] for t in traced}
+        if options.taps
+        else {},
+        "trace": len(traced) if options.trace else 0,
     }
     (place / "job.json").write_text(json.dumps(job))
     np.savez(place / "beats.npz", **beats)
@@ -242,10 +262,20 @@ def _read_back(report: Mapping[str, Any], place: Path) -> RtlResult:
             beats = taken[s["prefix"]]
             shape = tuple(s["shape"])
             outputs[s["name"]] = from_beats(_format(s), s["elements_per_beat"], beats, shape)
+        taps = {t["name"]: _tap(t["stream"], taken) for t in report["trace"] if told["taps"]}
     ends = np.array(list(told["ended"].values()))
     gaps = tuple(int(g) for g in np.diff(ends, axis=1).max(axis=0))
     begun = min(told["begun"].values())
-    return RtlResult(outputs, gaps, int(ends[:, 0].max()) - begun, bool(told["frame_error"]))
+    crcs = {t["name"]: crc for t, crc in zip(report["trace"], told["trace"], strict=False)}
+    latency, error = int(ends[:, 0].max()) - begun, bool(told["frame_error"])
+    return RtlResult(outputs, gaps, latency, error, taps, crcs)
+
+
+def _tap(s: Mapping[str, Any], taken: Mapping[str, Array]) -> Array:
+    """Return the frames that a layer completed."""
+    beats = taken[f"tap:{s['prefix']}"]
+    whole = len(beats) - len(beats) % s["beats_per_frame"]
+    return from_beats(_format(s), s["elements_per_beat"], beats[:whole], tuple(s["shape"]))
 
 
 def _format(stream: Mapping[str, Any]) -> Format:

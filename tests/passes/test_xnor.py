@@ -1,4 +1,4 @@
-"""The threshold of XNOR networks: popcount p in 0..n, s = 2p - n, y = gamma (alpha s - mu) / sigma + beta."""
+"""XNOR layers: popcount p in 0..n, s = 2p - n, y = gamma (alpha s - mu) / sigma + beta, sign."""
 
 from fractions import Fraction
 from math import ceil, floor
@@ -116,11 +116,14 @@ def test_a_sign_that_never_sees_zero_takes_one_bit(n: int, elem: Bipolar | Terna
     assert body.outputs[0].elem == elem
 
 
+SCALES = [float(np.float32(v)) for v in (0.1, 0.2, 0.5)]
+
+
 def test_two_quantizers_in_a_row_are_two_functions() -> None:
     """Composed into one rounding, 0.3 in steps of 0.2 and then of 0.5 would differ."""
     b = Builder(["x"])
     x = Value("x", TensorType(Int(-64, 63), (1, 1)))
-    s = [b.constant(f"s{i}", np.array([v])) for i, v in enumerate((0.1, 0.2, 0.5))]
+    s = [b.constant(f"s{i}", np.array([v])) for i, v in enumerate(SCALES)]
     z = b.constant("z", np.zeros(1))
     y = b.op(Dequantize, (x, s[0], z), "y", "in")
     for i in (1, 2):

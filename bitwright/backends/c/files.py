@@ -6,7 +6,7 @@ import numpy as np
 
 from bitwright.backends.c.options import COptions, Cpu, Edge, Vectors
 from bitwright.backends.c.ports import Port
-from bitwright.backends.c.program import CProgram, Line
+from bitwright.backends.c.program import CProgram, Entry, Line
 from bitwright.backends.c.storage import REAL_T, Elements, Planes
 from bitwright.backends.c.tables import Table, literal_lines, real_literal
 from bitwright.backends.c.tidy import tidy
@@ -60,6 +60,7 @@ class FileView:
     dsp: bool
     math: bool
     tables: tuple[Table, ...]
+    entries: tuple[Entry, ...]
     lines: tuple[Line, ...]
     table_bytes: int
     vectors: tuple[VectorView, ...]
@@ -115,6 +116,7 @@ def _view(program: CProgram, options: COptions) -> FileView:
         dsp=options.cpu.has_dsp,
         math=math,
         tables=tuple(program.tables.tables),
+        entries=program.entries,
         lines=program.lines,
         table_bytes=sum(t.bytes for t in program.tables.tables),
         vectors=vectors,

@@ -16,6 +16,7 @@ from bitwright.backends.c.storage import Elements, Storage
 from bitwright.backends.c.tables import TableSet
 from bitwright.backends.layers import Layer, layers_of
 from bitwright.backends.names import Names
+from bitwright.backends.trace import input_names
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import ArgMax, IntLinear, Linear, Permute, Softmax, Transpose, Value
@@ -65,6 +66,16 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An input, traced before the first layer."""
+
+    name: str
+    value: str
+    trace: str
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
 class CProgram:
     """Everything that the files are written from."""
 
@@ -72,6 +83,7 @@ class CProgram:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     pointers: tuple[Pointer, ...]
+    entries: tuple[Entry, ...]
     lines: tuple[Line, ...]
     copies: tuple[Copy, ...]
     plan: Plan
@@ -103,11 +115,12 @@ def compile_program(graph: Graph, model: str, cpu: Cpu) -> CProgram:
     tables = TableSet(Names(taken | public), model)
     ctx = Context(graph, layout, cpu, KernelSet(Names(taken)), tables, variables)
     traces = KernelSet(Names(taken))
+    entries = _entries(traces, inputs, input_names(graph.inputs), model)
     lines = tuple(_line(ctx, traces, layer, model) for layer in layers)
     copies = _copies(ctx, outputs)
     return CProgram(
-        model, inputs, outputs, tuple(pointers), lines, copies, plan, layout, ctx.kernels, traces,
-        ctx.tables,
+        model, inputs, outputs, tuple(pointers), entries, lines, copies, plan, layout,
+        ctx.kernels, traces, ctx.tables,
     )  # fmt: skip
 
 
@@ -131,6 +144,17 @@ def _homes(
 def _pointer(layout: Layout, plan: Plan, owner: str, name: str, layer: Layer) -> Pointer:
     s = layout.storage[layer.output.name]
     return Pointer(s.ctype, name, plan.offsets[owner], s.bytes, str(layer.output.type))
+
+
+def _entries(
+    traces: KernelSet, inputs: tuple[Port, ...], names: tuple[str, ...], model: str
+) -> tuple[Entry, ...]:
+    entries = []
+    for port, name in zip(inputs, names, strict=True):
+        view = TraceView("trace_values", model, model.upper(), port.storage)
+        trace = traces.add("c/trace.h.j2", view)
+        entries.append(Entry(name, port.name, trace, port.parameter))
+    return tuple(entries)
 
 
 def _line(ctx: Context, traces: KernelSet, layer: Layer, model: str) -> Line:

@@ -1,5 +1,6 @@
 """report.json: what is exactly known of the C, in plain numbers."""
 
+import re
 from math import prod
 from typing import Any
 
@@ -44,8 +45,30 @@ def report_of(graph: Graph, program: CProgram, options: COptions) -> dict[str, A
         ],
         "macs": macs,
         "layers": layers,
+        "trace": _trace(program),
         "tensors": _tensors(graph, program),
     }
+
+
+def _trace(program: CProgram) -> list[dict[str, Any]]:
+    """Return what a traced run tells, in its order: inputs, then layers, each with its tables."""
+    tables = [t.name for t in program.tables.tables]
+    found: list[dict[str, Any]] = [
+        {"name": e.name, "node": "", "reads": [], "tables": [], "stream": {"name": e.value}}
+        for e in program.entries
+    ]
+    for line in program.lines:
+        words = set(re.findall(r"\w+", line.call))
+        found.append(
+            {
+                "name": line.layer.name,
+                "node": line.layer.note,
+                "reads": [v.name for v in line.layer.first.inputs],
+                "tables": [name for name in tables if name in words],
+                "stream": {"name": line.layer.output.name},
+            }
+        )
+    return found
 
 
 def _port(p: Port) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bitwright.backends.verilog.formats import (
     signed_bits,
     to_raw,
 )
-from bitwright.backends.verilog.requantize_form import simplest_form
+from bitwright.backends.verilog.requantize_form import factors_of, simplest_form
 from bitwright.backends.verilog.weights import WeightCode, weight_code
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Array, Graph
@@ -172,19 +172,18 @@ def _(op: Requantize, graph: Graph, formats: tuple[Format, ...], lanes: Lanes) -
     _check_word(op, op.zero, op.elem.lo, op.elem.hi)
     form = simplest_form(op, *(graph.constant(v) for v in op.inputs[1:]))
     channels = max(form.mul.shape[0], form.add.shape[0])
-    use_mul = bool((form.mul != 1).any())
-    mul_w = max(signed_bits(int(form.mul.min()), int(form.mul.max())), 2) if use_mul else 1
+    factors = factors_of(form.mul)
     add_w = max(signed_bits(int(form.add.min()), int(form.add.max())), 2)
     pairs = [
         bits_of(to_raw(Format(bits, signed=True), np.resize(a, channels)), bits)
-        for a, bits in ((form.mul, mul_w), (form.add, add_w))
+        for a, bits in ((factors.words, factors.bits), (form.add, add_w))
     ]
     rows, nf = _by_lane(np.concatenate(pairs, axis=1), channels, pe)
     parameters = _text(
         PE=pe,
         NF=nf,
         ACC_W=x.bits,
-        MUL_W=mul_w,
+        MUL_W=factors.bits,
         ADD_W=add_w,
         SHIFT=form.shift,
         ROUND=int(form.rounding is Round.HALF_EVEN),
@@ -192,9 +191,9 @@ def _(op: Requantize, graph: Graph, formats: tuple[Format, ...], lanes: Lanes) -
         LO=op.elem.lo,
         HI=op.elem.hi,
         OUT_W=y.bits,
-        USE_MUL=int(use_mul),
+        USE_MUL=factors.use_mul,
     )
-    delay = timing.requantize_latency(use_mul) - 1
+    delay = timing.requantize_latency(factors.use_mul > 0) - 1
     roms = (_rom("scale", "PARAM_FILE", rows.reshape(nf, -1)),)
     return Cell("bw_requantize", parameters, (x,), y, lanes, Schedule(1, 1, delay), roms)
 

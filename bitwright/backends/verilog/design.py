@@ -15,7 +15,7 @@ from bitwright.ir.graph import Graph
 from bitwright.ir.ops import Reshape
 
 _MODEL_LENGTH = 30
-_RESERVED = frozenset({"clk", "rst_n", "frame_error", "s_axis", "m_axis", "mem_dir"})
+_RESERVED = frozenset({"clk", "rst_n", "frame_error", "s_axis", "m_axis", "mem_dir", "trace"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def emit(body: Graph, name: str, options: VerilogOptions) -> Artifact:
 
 
 def _rtl(design: Design) -> Iterator[tuple[str, bytes]]:
-    used = {i.module for i in design.top.instances} | {"bw_frame_in", "bw_frame_out"}
+    used = {i.module for i in design.top.instances} | {"bw_frame_in", "bw_frame_out", "bw_trace"}
     yield f"{design.modules.top}.v", render("verilog/top.v.j2", design.top).encode()
     for unit in design.network.of_kind(Kind.LAYER):
         view = layer_view(unit, design.modules.layers[unit.name])

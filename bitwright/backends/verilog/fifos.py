@@ -47,8 +47,8 @@ def size_fifos(network: Network) -> Sizing:
 def _shrink(network: Network, depths: dict[str, int], generous: Timing) -> Sizing:
     """Bisect each depth in turn, in short simulations, then prove the result in full ones."""
     quick = dict(depths)
-    for name in quick:
-        quick[name] = _least(quick[name], _Pace(network, quick, name, generous.interval, True))
+    for name, depth in depths.items():
+        quick[name] = _least(depth, _Pace(network, quick, name, generous.interval, True))
     timing = simulate(network, _used(quick))
     kept = timing is not None and timing.interval <= generous.interval
     depths = quick if kept else depths

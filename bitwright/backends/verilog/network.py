@@ -69,6 +69,11 @@ class Network:
         """All links, in the order of the units that drive them."""
         return tuple(link for unit in self.units for link in unit.outputs)
 
+    @property
+    def traced(self) -> tuple[Unit, ...]:
+        """The units whose results have a CRC under TRACE: inputs, then layers, in their order."""
+        return self.of_kind(Kind.ENTRY) + self.of_kind(Kind.LAYER)
+
     def of_kind(self, kind: Kind) -> tuple[Unit, ...]:
         """Return the units of one kind."""
         return tuple(unit for unit in self.units if unit.kind is kind)

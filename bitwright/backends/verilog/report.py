@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from bitwright.backends.trace import input_names
 from bitwright.backends.verilog.cells import Cell
 from bitwright.backends.verilog.design import Design
 from bitwright.backends.verilog.fifos import Sizing
-from bitwright.backends.verilog.network import Kind, Network, Unit
+from bitwright.backends.verilog.network import Kind, Link, Network, Unit
 from bitwright.backends.verilog.options import VerilogOptions
 from bitwright.backends.verilog.schedule import slowest_cycles, unit_cycles
 from bitwright.backends.verilog.views import EdgeView, rom_file
 from bitwright.ir.graph import Array, Graph
+from bitwright.ir.ops import Value
 
 _LISTED = 64  # scales longer than this are summarized
 
@@ -40,6 +42,7 @@ def report_of(design: Design, body: Graph, options: VerilogOptions) -> dict[str,
         "outputs": _edges(network, design.top.outputs, Kind.EXIT, options),
         "layers": [_layer(unit, design) for unit in layers],
         "fifos": _fifos(network, sizing),
+        "trace": _trace(network),
     }
 
 
@@ -48,10 +51,34 @@ def to_json(report: dict[str, Any]) -> bytes:
     return (json.dumps(report, indent=2, sort_keys=True) + "\n").encode()
 
 
+def _trace(network: Network) -> list[dict[str, Any]]:
+    """Return the streams that are traced: number i has bits 32 i to 32 i + 31 of trace_crc.
+
+    `wires` names the stream inside the top.
+    """
+    names = input_names([u.value for u in network.of_kind(Kind.ENTRY) if u.value])
+    found: list[dict[str, Any]] = []
+    for unit in network.traced:
+        value = unit.layer.output if unit.layer else unit.value
+        reads = [] if unit.layer is None else [v.name for v in unit.layer.first.inputs]
+        if value is None:
+            continue
+        found.append(
+            {
+                "name": unit.name if unit.layer else names[len(found)],
+                "node": unit.layer.note if unit.layer else "",
+                "reads": reads,
+                "tables": [rom_file(unit, rom) for cell in unit.cells for rom in cell.roms],
+                "stream": _stream(value, unit.outputs[0], unit.outputs[0].name),
+            }
+        )
+    return found
+
+
 def _edges(
     network: Network, views: tuple[EdgeView, ...], kind: Kind, options: VerilogOptions
 ) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     for unit, view in zip(network.of_kind(kind), views, strict=True):
         link = (unit.outputs or unit.inputs)[0]
         value = unit.value
@@ -140,7 +167,7 @@ def _multipliers(cell: Cell) -> int:
         plain = cell.code.name == "integer" and values["X_BIPOLAR"] == "0"
         return cell.lanes.pe * cell.lanes.simd if plain else 0
     if cell.module == "bw_requantize":
-        return cell.lanes.pe * int(values["USE_MUL"])
+        return cell.lanes.pe * int(values["USE_MUL"] == "1")
     if cell.module == "bw_add":
         factors = (int(values[n].replace("64'sd", "")) for n in ("MUL_A", "MUL_B"))
         return cell.lanes.pe * sum(abs(m) & (abs(m) - 1) != 0 for m in factors if m)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitwright.backends.verilog.formats import signed_bits
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Requantize, Round
 
@@ -16,6 +17,28 @@ class RequantizeForm:
     add: Array
     shift: int
     rounding: Round
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """How bw_requantize multiplies: USE_MUL, the bits of a ROM entry, and the entries (rows, 1)."""
+
+    use_mul: int
+    bits: int
+    words: Array
+
+
+def factors_of(mul: Array) -> Factors:
+    """Return the cheapest way to multiply: by 1, by shifts {negative, nonzero, exponent}, or truly."""
+    if (mul == 1).all():
+        return Factors(0, 1, mul)
+    magnitude = np.abs(mul)
+    if ((magnitude & (magnitude - 1)) == 0).all():
+        exponent = np.where(magnitude > 0, np.log2(np.maximum(magnitude, 1)), 0).astype(np.int64)
+        width = max(int(exponent.max()).bit_length(), 1)
+        words = ((mul < 0) << (width + 1)) | ((mul != 0) << width) | exponent
+        return Factors(2, width + 2, words)
+    return Factors(1, max(signed_bits(int(mul.min()), int(mul.max())), 2), mul)
 
 
 def simplest_form(op: Requantize, mul: Array, add: Array) -> RequantizeForm:

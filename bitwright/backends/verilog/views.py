@@ -60,6 +60,19 @@ class EdgeView:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceView:
+    """A stream that is checked under TRACE."""
+
+    unit: str
+    link: str
+    bits: int  # of an element
+    lanes: int
+    signed: int
+    bipolar: int
+    beats: int
+
+
+@dataclass(frozen=True, slots=True)
 class TopView:
     """The top of a design."""
 
@@ -70,6 +83,7 @@ class TopView:
     outputs: tuple[EdgeView, ...]
     streams: tuple[Stream, ...]
     instances: tuple[Instance, ...]
+    traces: tuple[TraceView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +236,15 @@ def top_view(
         ),
         tuple(streams),
         tuple(instances),
+        tuple(_trace(unit) for unit in network.traced),
+    )
+
+
+def _trace(unit: Unit) -> TraceView:
+    link = unit.outputs[0]
+    f = link.format
+    return TraceView(
+        unit.name, link.name, f.bits, link.lanes, int(f.signed), int(f.bipolar), link.beats
     )
 
 

@@ -65,7 +65,7 @@ def steps(b: Builder, rng: Rng, x: Value, codes: list[int], elem: Integral) -> V
     t = rng.integers(source.lo, source.hi + 2, (x.shape[-1], len(codes) - 1))
     t[0], t[-1] = source.lo, source.hi + 1
     operands = (x, b.constant("t", np.sort(t, axis=1)), b.constant("c", np.array([codes])))
-    return b.op(Steps, operands, b.unique("act"), "act", elem=elem)
+    return b.op(Steps, operands, "act", "act", elem=elem)
 
 
 def sign(b: Builder, rng: Rng, x: Value) -> Value:
@@ -80,7 +80,7 @@ def requantize(b: Builder, rng: Rng, x: Value, elem: Int, **attrs: object) -> Va
     add = rng.choice([0, 32, -32, 5, -1000], c)
     how = {"shift": shift, "zero": 3, "rounding": Round.HALF_EVEN, "elem": elem, **attrs}
     operands = (x, b.constant("mul", mul), b.constant("add", add))
-    return b.op(Requantize, operands, b.unique("rq"), "rq", **how)
+    return b.op(Requantize, operands, "rq", "rq", **how)
 
 
 def argmax(b: Builder, x: Value) -> Value:
@@ -90,7 +90,7 @@ def argmax(b: Builder, x: Value) -> Value:
 def lookup(b: Builder, rng: Rng, x: Value, elem: Int) -> Value:
     source = x.type.integer
     table = rng.integers(elem.lo, elem.hi + 1, source.hi - source.lo + 1)
-    return b.op(Lookup, (x, b.constant("table", table)), b.unique("lut"), "lut", elem=elem)
+    return b.op(Lookup, (x, b.constant("table", table)), "lut", "lut", elem=elem)
 
 
 def bipolar_mlp(sizes: tuple[int, ...] = (15, 9, 7, 5)) -> Graph:

@@ -49,7 +49,7 @@ def lanes(cycles: int | None = None, fold: Fold | None = None) -> list[tuple[int
 def test_folding_to_the_ends() -> None:
     assert lanes(fold=Fold.MIN) == [(1, 1)] * 4
     assert lanes(fold=Fold.MAX) == [(9, 15), (7, 9), (5, 7), (1, 5)]
-    assert lanes(cycles=9) == [(1, 15), (1, 9), (1, 7), (1, 1)]
+    assert lanes(cycles=9) == [(1, 15), (7, 1), (5, 1), (1, 1)]
 
 
 def test_a_target_out_of_reach_names_the_layer_and_the_least() -> None:
