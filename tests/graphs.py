@@ -33,11 +33,21 @@ class LayerSpec:
     relu: bool = False
     quantizer: str = "bipolar"  # bipolar, sign, u2, s4, s8, none
     bias: str = "none"  # none, real, grid
+    corner: str = ""  # zero row, plus, minus (all weights), gamma 0
 
 
 def draw_weights(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Array:
     levels = {"bipolar": [-1, 1], "ternary": [-1, 0, 1], "pow2": [-4, -2, -1, 0, 1, 2, 4]}
     return rng.choice(levels.get(kind, list(range(-128, 128))), shape).astype(np.int64)
+
+
+def cornered(codes: Array, corner: str) -> Array:
+    """Return weights with the extreme that `corner` names, where their kind has it."""
+    if corner == "zero row" and (codes == 0).any():
+        codes[-1] = 0
+    if corner in {"plus", "minus"}:
+        codes[:] = codes.max() if corner == "plus" else codes.min()
+    return codes
 
 
 _QUANTIZED: dict[str, Int] = {"u2": Int(0, 3), "s4": Int(-8, 7), "s8": Int(-128, 127)}
@@ -64,7 +74,8 @@ def quantize(b: Builder, x: Value, kind: str, name: str, scale: float = 0.5) -> 
 def linear(b: Builder, rng: np.random.Generator, x: Value, spec: LayerSpec, name: str) -> Value:
     """Append one layer of `spec`, quantizer included."""
     n = x.shape[-1]
-    codes = b.constant(f"{name}.w", draw_weights(rng, spec.weights, (spec.outputs, n)))
+    drawn = draw_weights(rng, spec.weights, (spec.outputs, n))
+    codes = b.constant(f"{name}.w", cornered(drawn, spec.corner))
     scale = b.constant(
         f"{name}.ws", rng.uniform(0.01, 0.1, spec.outputs).astype(np.float32).astype(np.float64)
     )
@@ -75,9 +86,10 @@ def linear(b: Builder, rng: np.random.Generator, x: Value, spec: LayerSpec, name
         operands = (x, w, b.constant(f"{name}.b", rng.normal(0, 1, spec.outputs)))
     y = b.op(Linear, operands, f"{name}.mm", name)
     if spec.batch_norm:
-        gamma, beta, mean = (
-            b.constant(f"{name}.{p}", rng.normal(0, 1, spec.outputs)) for p in "gbm"
-        )
+        normal = {p: rng.normal(0, 1, spec.outputs) for p in "gbm"}
+        if spec.corner == "gamma 0":
+            normal["g"][0] = 0.0
+        gamma, beta, mean = (b.constant(f"{name}.{p}", a) for p, a in normal.items())
         var = b.constant(f"{name}.v", rng.uniform(0.1, 2, spec.outputs))
         y = b.op(BatchNorm, (y, gamma, beta, mean, var), f"{name}.bn", name, epsilon=1e-5, axis=1)
     if spec.relu:

@@ -6,8 +6,8 @@ How docs/tutorial.md is run, from top to bottom, in one temporary folder with a 
   line after a backslash, and up to EOF after `<<'EOF'`. The lines below it are expected output: each
   has to occur in what the command prints (stdout and stderr), in this order; other lines may lie
   between. Runs of blanks count as one, and "..." stands for any text, a line of "..." for any lines.
-- The terminal is 400 columns wide, so that no table wraps. A command must end with exit code 0; `; echo "exit code $?"`
-  behind it shows another one.
+- The terminal is 400 columns wide, so that no table wraps. A command must end with exit code 0;
+  `; echo "exit code $?"` behind it shows another one.
 - A ```sh block is a script without expected output; all of it must succeed.
 - `<!-- needs PROGRAM -->` above a block: it is left out where PROGRAM is not installed. An expected
   line that names (gcc or (clang is not asked for where that compiler is not installed.
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _BLOCK = re.compile(r"(?:<!-- needs (\w+) -->\n+)?```(console|sh)\n(.*?)```", re.DOTALL)
-_SECONDS = 120
+_SECONDS = 300
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,17 @@ def layers_c(
     folder: Path, body: Graph, inputs: Mapping[str, Array], compiler: str, work: Path
 ) -> Difference | None:
     """Return the first difference of the C in `folder`, traced, from the integer graph."""
+    got = seen_c(folder, inputs, compiler, work)
+    return first_difference(points_of(folder), values_of(body, inputs), got)
+
+
+def seen_c(
+    folder: Path, inputs: Mapping[str, Array], compiler: str, work: Path
+) -> dict[str, Array]:
+    """Return what a traced run of the C tells of each point: (samples, elements) by its name."""
     _, trace = trace_c(folder, inputs, compiler=compiler, work=work / "traced")
     points = points_of(folder)
-    got = {p.name: np.stack([values[p.name] for values in trace.values]) for p in points}
-    return first_difference(points, values_of(body, inputs), got)
+    return {p.name: np.stack([values[p.name] for values in trace.values]) for p in points}
 
 
 def layers_rtl(

@@ -1,8 +1,8 @@
 """Compare the CRCs that a device printed with those of the integer graph, layer by layer.
 
-A log holds a line `layer crc` for each layer, the CRC in hexadecimal with or without 0x, and
-`input crc` if the device tells it; text before and after, and other lines, do not matter. Where a
-layer comes several times, as over several frames, its last line counts.
+A log holds a line `layer crc` for each layer, and `input crc` if the device tells it. The CRC is
+hexadecimal: eight digits, or fewer after 0x or at the line's end. Text before and after, and other
+lines, do not matter. Where a layer comes several times, as over several frames, the last counts.
 """
 
 import re
@@ -17,7 +17,7 @@ from bitwright.sim.bisect import Point, points_of, values_of
 from bitwright.sim.build_folder import Build
 
 MOST_BYTES = 64 << 20
-_CRC = r"(?:\s|[=:,])+(?:0[xX])?([0-9a-fA-F]{1,8})(?![\w.])"
+_HEX = r"0[xX][0-9a-fA-F]{1,8}(?!\w)|[0-9a-fA-F]{8}(?!\w)|[0-9a-fA-F]{1,8}(?=[ \t\r]*$)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,8 @@ def _told(build: Build, text: str, log: Path) -> tuple[list[Point], dict[str, in
 
 
 def _last(name: str, text: str) -> int | None:
-    found = re.findall(rf"(?<![\w.]){re.escape(name)}{_CRC}", text)
+    line = rf"(?<![\w.]){re.escape(name)}[ \t=:,]+({_HEX})"
+    found = re.findall(line, text, re.MULTILINE)
     return int(found[-1], 16) if found else None
 
 

@@ -148,7 +148,9 @@ def test_every_scalar_function_has_a_formula() -> None:
 @pytest.mark.parametrize("kind", Function)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_scalar_functions(kind: Function, dtype: type) -> None:
-    x: Array = np.array([-30.5, -3.5, -2.5, -0.7, -1e-3, 0.0, 1e-3, 0.5, 0.7, 1.5, 2.5, 7.0, 40.0], dtype)
+    x: Array = np.array(
+        [-30.5, -3.5, -2.5, -0.7, -1e-3, 0.0, 1e-3, 0.5, 0.7, 1.5, 2.5, 7.0, 40.0], dtype
+    )
     if kind in {Function.LOG, Function.SQRT, Function.RECIPROCAL}:
         x = x[x > 0]
     got = scalar_function(kind, x, A, B)

@@ -125,6 +125,20 @@ def test_scores_are_compared_in_the_real_order(name: str, tail: Tail) -> None:
     np.testing.assert_array_equal(program.run(every_input())["argmax"].reshape(-1), labels(graph))
 
 
+def test_scales_are_aligned_where_all_scores_start_at_zero() -> None:
+    b = Builder(["x"])
+    x = Value("x", TensorType(Int(0, 3), (1, 2)))
+    one, zero = b.constant("one", np.ones(1)), b.constant("zero", np.zeros(1))
+    ws, codes = b.constant("ws", np.array([0.25, 1.0])), b.constant("codes", np.eye(2, dtype=int))
+    w = b.op(Dequantize, (codes, ws, zero), "w", "w", axis=0)
+    y = b.op(Linear, (b.op(Dequantize, (x, one, zero), "real", "in"), w), "y", "fc")
+    program = argmax_on_device(integerize(b.graph("g", [x], [y])))
+    assert program.run({"x": np.array([[[3, 2]], [[3, 0]]])})["argmax"].reshape(-1).tolist() == [
+        1,
+        0,
+    ]
+
+
 def test_scores_that_do_not_fit_say_so() -> None:
     rng = np.random.default_rng(3)
     graph = classifier(plain, rng.uniform(0.001, 1, K))

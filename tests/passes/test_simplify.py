@@ -73,12 +73,13 @@ def test_a_quantized_bias_keeps_its_codes() -> None:
         added(np.array([1.0])),
         added(np.array(1.0)),
         added(np.ones((2, 1, C))),
+        added(np.ones((1, 1, C))),
         added(np.arange(C).reshape(1, C), coded=True),
         added(np.ones(C), kind=Arith.SUB),
         added(np.ones(C), keep=True),
         added(np.ones(C), biased=True),
     ],
-    ids=["one", "scalar", "rank", "coded rank", "sub", "read twice", "second bias"],
+    ids=["one", "scalar", "rows", "rank", "coded rank", "sub", "read twice", "second bias"],
 )
 def test_other_sums_stay(graph: Graph) -> None:
     check(graph, merge_bias(graph), merges=False)

@@ -19,7 +19,7 @@ def clog2(n: int) -> int:
 
 def popcount_latency(n: int, add_stages: int = ADD_STAGES) -> int:
     """Return the registers of a popcount over n bits (bw_popcount)."""
-    levels = 1 + clog2((n + 4) // 4)
+    levels = 1 + clog2((n + 3) // 4)
     return max(1, levels // add_stages)
 
 
@@ -32,7 +32,7 @@ def dot_latency(kind: int, simd: int, add_stages: int = ADD_STAGES) -> int:
 
 def mvu_latency(kind: int, simd: int, sf: int, add_stages: int = ADD_STAGES) -> int:
     """Return the cycles from a vector's first input beat to its first output beat (bw_mvu)."""
-    return sf - 1 + 3 + dot_latency(kind, simd, add_stages)
+    return sf - 1 + 4 + dot_latency(kind, simd, add_stages)
 
 
 def mvu_interval(nf: int, sf: int) -> int:

@@ -29,20 +29,36 @@ class Design:
     top: TopView
 
 
-def design_of(body: Graph, name: str, options: VerilogOptions) -> Design:
-    """Fold, connect and size a body."""
-    model = identifier(name, "model")[:_MODEL_LENGTH].strip("_")
-    names = Names(_RESERVED)
+def model_name(name: str) -> str:
+    """Return the identifier that the modules of a model begin with."""
+    return identifier(name, "model")[:_MODEL_LENGTH].strip("_")
+
+
+def network_of(body: Graph, options: VerilogOptions, names: Names | None = None) -> Network:
+    """Fold and connect a body."""
+    names = names or Names(_RESERVED)
     flat = fold_index_maps(body)
     layers = layers_of(flat, names)
     busy = [layer for layer in layers if not isinstance(layer.first, Reshape)]
-    network = build_network(flat, layers, fold_layers(busy, options), names)
-    sizing = size_fifos(network)
+    return build_network(flat, layers, fold_layers(busy, options), names)
+
+
+def modules_of(network: Network, model: str) -> ModuleNames:
+    """Return the names of the modules."""
     taken = Names(frozenset(library()))
-    modules = ModuleNames(
+    return ModuleNames(
         taken.fresh(f"{model}_top"),
         {u.name: taken.fresh(f"{model}_{u.name}") for u in network.of_kind(Kind.LAYER)},
     )
+
+
+def design_of(body: Graph, name: str, options: VerilogOptions) -> Design:
+    """Fold, connect and size a body."""
+    model = model_name(name)
+    names = Names(_RESERVED)
+    network = network_of(body, options, names)
+    sizing = size_fifos(network)
+    modules = modules_of(network, model)
     notes = (
         f"{comment(name)}: {len(modules.layers)} layers, one frame every "
         f"{sizing.timing.interval} cycles, {sizing.timing.latency} cycles from its first beat in "

@@ -7,14 +7,14 @@ import numpy as np
 from bitwright.backends.artifact import Artifact
 from bitwright.backends.render import render
 from bitwright.backends.verilog.bench import bench_files
-from bitwright.backends.verilog.design import Design, design_of
+from bitwright.backends.verilog.design import Design, design_of, model_name, modules_of, network_of
 from bitwright.backends.verilog.library import library, needed
 from bitwright.backends.verilog.network import Kind, Network
 from bitwright.backends.verilog.options import Vectors, VerilogOptions
 from bitwright.backends.verilog.report import report_of, to_json
 from bitwright.backends.verilog.syntax import Port, parse_ports
 from bitwright.backends.verilog.texts import project_files
-from bitwright.backends.verilog.views import layer_view, rom_file
+from bitwright.backends.verilog.views import ModuleNames, layer_view, rom_file
 from bitwright.errors import UnsupportedError, VerifyError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
@@ -37,7 +37,7 @@ def emit(body: Graph, name: str, options: VerilogOptions) -> Artifact:
     vectors = _first(options.vectors) if options.vectors else random_vectors(body)
     report = report_of(design, body, options)
     files: dict[str, bytes] = {f"rtl/{path}": data for path, data in rtl.items()}
-    files |= {f"rtl/mem/{path}": data for path, data in _memories(design.network)}
+    files |= dict(_memories(design.network))
     files |= bench_files(design.network, design.sizing.timing, design.top, ports, vectors)
     files |= project_files(design.model, design.top, report, sorted(files))
     files["report.json"] = to_json(report)
@@ -47,18 +47,34 @@ def emit(body: Graph, name: str, options: VerilogOptions) -> Artifact:
 def _rtl(design: Design) -> Iterator[tuple[str, bytes]]:
     used = {i.module for i in design.top.instances} | {"bw_frame_in", "bw_frame_out", "bw_trace"}
     yield f"{design.modules.top}.v", render("verilog/top.v.j2", design.top).encode()
-    for unit in design.network.of_kind(Kind.LAYER):
-        view = layer_view(unit, design.modules.layers[unit.name])
-        used |= {i.module for i in view.instances}
-        yield f"{view.module}.v", render("verilog/layer.v.j2", view).encode()
+    used |= {c.module for unit in design.network.units for c in unit.cells}
+    yield from _layers(design.network, design.modules)
     for cell in needed(used):
         yield f"lib/{cell}.v", library()[cell]
+
+
+def _layers(network: Network, modules: ModuleNames) -> Iterator[tuple[str, bytes]]:
+    for unit in network.of_kind(Kind.LAYER):
+        view = layer_view(unit, modules.layers[unit.name])
+        yield f"{view.module}.v", render("verilog/layer.v.j2", view).encode()
 
 
 def _memories(network: Network) -> Iterator[tuple[str, bytes]]:
     for unit in network.of_kind(Kind.LAYER):
         for cell in unit.cells:
-            yield from ((rom_file(unit, rom), rom.content) for rom in cell.roms)
+            yield from ((f"rtl/mem/{rom_file(unit, rom)}", rom.content) for rom in cell.roms)
+
+
+def layer_files(body: Graph, model: str, options: VerilogOptions) -> dict[str, bytes]:
+    """Return the files of `emit` that hold the constants: memories and the layers' modules.
+
+    `model` is the name that `emit` is given.
+    """
+    network = network_of(body, options)
+    modules = modules_of(network, model_name(model))
+    return dict(_memories(network)) | {
+        f"rtl/{path}": data for path, data in _layers(network, modules)
+    }
 
 
 def _gate(rtl: Mapping[str, bytes], top: str) -> tuple[Port, ...]:

@@ -48,7 +48,7 @@ def dense(
     """Append an IntLinear with its exact interval."""
     name = b.unique("fc")
     w = weights(rng, encoding, (outputs, x.shape[-1]))
-    offset = rng.integers(-50, 50, outputs) if bias else np.zeros(outputs, np.int64)
+    offset = rng.integers(-3, 4, outputs) if bias else np.zeros(outputs, np.int64)
     elem = x.type.integer
     lo = np.minimum(w * elem.lo, w * elem.hi).sum(axis=1) + offset
     hi = np.maximum(w * elem.lo, w * elem.hi).sum(axis=1) + offset
@@ -62,8 +62,12 @@ def dense(
 def steps(b: Builder, rng: Rng, x: Value, codes: list[int], elem: Integral) -> Value:
     """Append Steps with thresholds of every sort, never and always among them."""
     source = x.type.integer
-    t = rng.integers(source.lo, source.hi + 2, (x.shape[-1], len(codes) - 1))
-    t[0], t[-1] = source.lo, source.hi + 1
+    width = source.hi - source.lo
+    middle, spread = (source.lo + source.hi) / 2, min(width / 9, width**0.5 / 2)
+    near = rng.normal(middle, spread, (x.shape[-1], 99))
+    t = np.clip(np.rint(near[:, : len(codes) - 1]), source.lo, source.hi + 1).astype(np.int64)
+    if x.shape[-1] > 6:
+        t[0], t[-1] = source.lo, source.hi + 1
     operands = (x, b.constant("t", np.sort(t, axis=1)), b.constant("c", np.array([codes])))
     return b.op(Steps, operands, "act", "act", elem=elem)
 
@@ -74,11 +78,11 @@ def sign(b: Builder, rng: Rng, x: Value) -> Value:
 
 def requantize(b: Builder, rng: Rng, x: Value, elem: Int, **attrs: object) -> Value:
     """Append Requantize with a factor of either sign per channel, ties included."""
-    c = x.shape[-1]
-    shift = 6
+    c, source = x.shape[-1], x.type.integer
+    shift = max((max(-source.lo, source.hi) * 96 // (8 * elem.hi)).bit_length(), 6)
     mul = rng.choice([-96, -32, 1, 32, 96, 13], c)
     add = rng.choice([0, 32, -32, 5, -1000], c)
-    how = {"shift": shift, "zero": 3, "rounding": Round.HALF_EVEN, "elem": elem, **attrs}
+    how = {"shift": shift, "zero": 1, "rounding": Round.HALF_EVEN, "elem": elem, **attrs}
     operands = (x, b.constant("mul", mul), b.constant("add", add))
     return b.op(Requantize, operands, "rq", "rq", **how)
 

@@ -112,7 +112,7 @@ def mutants(body: Graph) -> list[Graph]:
 @needs_icarus
 def test_a_changed_memory_file_is_seen(rig: MakeRig) -> None:
     """A mutant runs without a new build, and gives what the mutant graph gives."""
-    made = rig(bodies.mixed(), VerilogOptions(cycles=40), frames=60)
+    made = rig(bodies.mixed(), VerilogOptions(cycles=40), frames=16)
     want, seen = made.expected(), 0
     made.run(RtlOptions(simulator=ICARUS))
     builds = sorted(made.work.glob("rtl-*"))

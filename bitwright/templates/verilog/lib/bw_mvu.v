@@ -42,7 +42,7 @@ module bw_mvu #(
 
     // Registers between operands and accumulator: those of bw_dot_xnor or bw_dot_terms.
     localparam COUNT_W  = $clog2(SIMD + 1);
-    localparam LEVELS   = $clog2((SIMD + 4) / 4) + 1;
+    localparam LEVELS   = $clog2((SIMD + 3) / 4) + 1;
     localparam XNOR_LAT = (LEVELS < ADD_STAGES) ? 1 : LEVELS / ADD_STAGES;
     localparam DOT_LAT  = (KIND == 0) ? XNOR_LAT : 1 + $clog2(SIMD) / ADD_STAGES;
 
@@ -82,40 +82,37 @@ module bw_mvu #(
         end
     end
 
-    // ---- operands: the input beat, new or replayed, and its weights -------------------------------
-    wire [IN_W-1:0]          x;
-    wire [PE*SIMD*W_W-1:0]   weights;
-    reg  [IN_W-1:0]          new_reg;
+    // ---- operands, a cycle later: the input beat or its copy, and its weights -----------------------
+    // The first pass reads the buffer too, just after it was written, so that nothing chooses between
+    // the two; while the next vector's first beat comes in, the last read still finds the old one.
+    reg [ADDR_W-1:0]       addr_late_reg;
+    reg [IN_W-1:0]         x_reg;
+    wire [PE*SIMD*W_W-1:0] weights;
 
-    always @(posedge clk) if (ce) new_reg <= s_axis_tdata;
+    always @(posedge clk) if (ce) addr_late_reg <= addr_reg;
 
     generate
-        if (NF == 1) begin : g_once
-            assign x = new_reg;
+        if (NF == 1 || SF == 1) begin : g_one
+            reg [IN_W-1:0] held_reg;
+            always @(posedge clk) begin
+                if (ce && first_pass) held_reg <= s_axis_tdata;
+                if (ce) x_reg <= held_reg;
+            end
         end else begin : g_replay
             reg [IN_W-1:0] mem [0:SF-1];
-            reg [IN_W-1:0] old_reg;
-            reg            first_pass_reg;
-            if (SF == 1) begin : g_one
-                always @(posedge clk) begin
-                    if (ce && first_pass) mem[0] <= s_axis_tdata;
-                    if (ce) old_reg <= mem[0];
-                end
-            end else begin : g_many
-                always @(posedge clk) begin
-                    if (ce && first_pass) mem[sf_reg] <= s_axis_tdata;
-                    if (ce) old_reg <= mem[sf_reg];
-                end
+            reg [SF_W-1:0] sf_late_reg;
+            always @(posedge clk) begin
+                if (ce && first_pass) mem[sf_reg] <= s_axis_tdata;
+                if (ce) sf_late_reg <= sf_reg;
+                if (ce) x_reg <= mem[sf_late_reg];
             end
-            always @(posedge clk) if (ce) first_pass_reg <= first_pass;
-            assign x = first_pass_reg ? new_reg : old_reg;
         end
     endgenerate
 
     bw_rom #(.W(PE*SIMD*W_W), .DEPTH(DEPTH), .FILE(WEIGHT_FILE)) u_weights (
         .clk(clk),
         .ce(ce),
-        .addr(addr_reg),
+        .addr(addr_late_reg),
         .data(weights)
     );
 
@@ -125,7 +122,7 @@ module bw_mvu #(
     wire last_late;   // it ends a sum
     wire [PE*ACC_W-1:0] start;
 
-    bw_valid #(.N(1 + DOT_LAT)) u_valid (
+    bw_valid #(.N(2 + DOT_LAT)) u_valid (
         .clk(clk),
         .rst_n(rst_n),
         .ce(ce),
@@ -133,7 +130,7 @@ module bw_mvu #(
         .q(valid_late)
     );
 
-    bw_delay #(.W(2), .N(1 + DOT_LAT)) u_marks (
+    bw_delay #(.W(2), .N(2 + DOT_LAT)) u_marks (
         .clk(clk),
         .ce(ce),
         .d({sf_last, sf_first}),
@@ -150,7 +147,7 @@ module bw_mvu #(
         if (USE_BIAS == 0) begin : g_no_bias
             assign start = {PE{-less}};
         end else begin : g_bias
-            localparam AHEAD = (KIND == 0) ? DOT_LAT - 1 : DOT_LAT;
+            localparam AHEAD = (KIND == 0) ? DOT_LAT : DOT_LAT + 1;
             wire [NF_W-1:0]     nf_late;
             wire [PE*ACC_W-1:0] bias;
             bw_delay #(.W(NF_W), .N(AHEAD)) u_address (
@@ -186,22 +183,32 @@ module bw_mvu #(
 
     generate
         for (p = 0; p < PE; p = p + 1) begin : g_pe
-            wire [ACC_W-1:0] dot;
-            wire [ACC_W-1:0] so_far = (SF == 1 || first_late) ? start[p*ACC_W +: ACC_W] : acc_reg[p*ACC_W +: ACC_W];
+            wire [ACC_W-1:0] sum_in = (SF == 1 || first_late) ? start[p*ACC_W +: ACC_W] : acc_reg[p*ACC_W +: ACC_W];
             if (KIND == 0) begin : g_xnor
                 wire [COUNT_W-1:0] count;
+                wire [ACC_W-2:0]   wide;
+                wire               loose;
                 bw_dot_xnor #(.SIMD(SIMD), .ADD_STAGES(ADD_STAGES)) u_dot (
                     .clk(clk),
                     .ce(ce),
-                    .x(x),
+                    .x(x_reg),
                     .w(weights[p*SIMD +: SIMD]),
-                    .count(count)
+                    .count(count),
+                    .loose(loose)
                 );
-                bw_resize #(.IN_W(COUNT_W+1), .OUT_W(ACC_W), .SIGNED(0)) u_twice (
-                    .d({count, 1'b0}),
-                    .q(dot)
+                bw_resize #(.IN_W(COUNT_W), .OUT_W(ACC_W-1), .SIGNED(0)) u_wide (
+                    .d(count),
+                    .q(wide)
                 );
+                // Twice the count leaves the lowest bit as it started; the loose bit is a carry.
+                wire [ACC_W-1:0] chain = {wide, loose} + {sum_in[ACC_W-1:1], 1'b1};
+                wire unused_low = &{1'b0, chain[0], sum_in[0]};
+                always @(posedge clk) begin
+                    if (ce && valid_late) acc_reg[p*ACC_W+1 +: ACC_W-1] <= chain[ACC_W-1:1];
+                    if (ce && valid_late && first_late) acc_reg[p*ACC_W] <= start[p*ACC_W];
+                end
             end else begin : g_terms
+                wire [ACC_W-1:0] dot;
                 bw_dot_terms #(
                     .KIND(KIND),
                     .SIMD(SIMD),
@@ -214,13 +221,13 @@ module bw_mvu #(
                 ) u_dot (
                     .clk(clk),
                     .ce(ce),
-                    .x(x),
+                    .x(x_reg),
                     .w(weights[p*SIMD*W_W +: SIMD*W_W]),
                     .dot(dot)
                 );
-            end
-            always @(posedge clk) begin
-                if (ce && valid_late) acc_reg[p*ACC_W +: ACC_W] <= so_far + dot;
+                always @(posedge clk) begin
+                    if (ce && valid_late) acc_reg[p*ACC_W +: ACC_W] <= sum_in + dot;
+                end
             end
         end
     endgenerate

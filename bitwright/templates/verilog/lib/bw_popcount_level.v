@@ -10,9 +10,9 @@ module bw_popcount_level #(
     input  wire                       clk,       // clock
     input  wire                       ce,        // clock enable of the pipeline
     input  wire [N*W-1:0]             counts,    // counts
-    input  wire [N-1:0]               loose,     // bits not counted yet; the top one is a dummy 0
+    input  wire [N-1:0]               loose,     // bits not counted yet
     output wire [((N+1)/2)*(W+1)-1:0] sums,      // counts of the pairs
-    output wire [(N+1)/2-1:0]         loose_out  // bits not counted yet; the top one is a dummy 0
+    output wire [(N+1)/2-1:0]         loose_out  // bits not counted yet
 );
 
     localparam PAIRS = N / 2;

@@ -15,39 +15,27 @@ module bw_skid #(
 );
 
     reg [W-1:0] out_reg;   // the beat on show
-    reg [W-1:0] temp_reg;  // the beat that arrived when the output had just stalled
+    reg [W-1:0] temp_reg;  // the last beat that came in, kept when the output had just stalled
     reg         out_valid_reg;
     reg         temp_valid_reg;
     reg         ready_reg;
 
     reg out_valid_next;
     reg temp_valid_next;
-    reg load_out_from_input;
-    reg load_out_from_temp;
-    reg load_temp;
 
     assign s_axis_tready = ready_reg;
     assign m_axis_tdata  = out_reg;
     assign m_axis_tvalid = out_valid_reg;
 
     always @* begin
-        out_valid_next      = out_valid_reg;
-        temp_valid_next     = temp_valid_reg;
-        load_out_from_input = 1'b0;
-        load_out_from_temp  = 1'b0;
-        load_temp           = 1'b0;
+        out_valid_next  = out_valid_reg;
+        temp_valid_next = temp_valid_reg;
         if (ready_reg) begin
-            if (m_axis_tready || !out_valid_reg) begin
-                out_valid_next      = s_axis_tvalid;
-                load_out_from_input = 1'b1;
-            end else begin
-                temp_valid_next = s_axis_tvalid;
-                load_temp       = 1'b1;
-            end
+            if (m_axis_tready || !out_valid_reg) out_valid_next = s_axis_tvalid;
+            else temp_valid_next = s_axis_tvalid;
         end else if (m_axis_tready) begin
-            out_valid_next     = temp_valid_reg;
-            temp_valid_next    = 1'b0;
-            load_out_from_temp = 1'b1;
+            out_valid_next  = temp_valid_reg;
+            temp_valid_next = 1'b0;
         end
     end
 
@@ -61,9 +49,8 @@ module bw_skid #(
             temp_valid_reg <= temp_valid_next;
             ready_reg      <= !temp_valid_next;
         end
-        if (load_out_from_input) out_reg <= s_axis_tdata;
-        else if (load_out_from_temp) out_reg <= temp_reg;
-        if (load_temp) temp_reg <= s_axis_tdata;
+        if (m_axis_tready || !out_valid_reg) out_reg <= ready_reg ? s_axis_tdata : temp_reg;
+        if (ready_reg) temp_reg <= s_axis_tdata;
     end
 
 endmodule

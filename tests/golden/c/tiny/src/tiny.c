@@ -20,17 +20,18 @@ int tiny_run(void *arena, const tiny_input_t *input, tiny_output_t *output)
     uint8_t *const base = (uint8_t *)arena;
     uint32_t *const linear = (uint32_t *)(void *)(base + 0); /* 8 bytes: bipolar(1,37) */
     int8_t *const linear_2 = (int8_t *)(void *)(base + 8); /* 3 bytes: int[-37,37](1,3) */
+    TRACE(trace_values, "input", input);
 
     /* linear, from linear: int8_t activations by int8_t weights. */
     linear_int8_t_int8_t_6x37(input, tiny_linear_weights, tiny_linear_limit, linear);
-    TRACE(trace_values, "linear", linear);
+    TRACE(trace_values_2, "linear", linear);
 
     /* linear_2, from linear: bipolar activations by bipolar weights, counting ones. */
     linear_bipolar1_bipolar_37x3(linear, tiny_linear_2_weights, linear_2);
-    TRACE(trace_values_2, "linear_2", linear_2);
+    TRACE(trace_values_3, "linear_2", linear_2);
 
     /* classify, from classify: argmax. */
     argmax_3(linear_2, output);
-    TRACE(trace_values_3, "classify", output);
+    TRACE(trace_values_4, "classify", output);
     return TINY_OK;
 }

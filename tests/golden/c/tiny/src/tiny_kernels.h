@@ -147,7 +147,21 @@ static inline uint32_t trace_crc(uint32_t crc, int32_t value)
     return crc;
 }
 
-static inline void trace_values(const char *layer, const uint32_t *x)
+static inline void trace_values(const char *layer, const int8_t *x)
+{
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < 6u; i++) {
+        const int32_t value = (int32_t)x[i];
+        const int32_t v = (int32_t)value;
+        crc = trace_crc(crc, v);
+#if TINY_TRACE > 1
+        tiny_trace_value(layer, (uint32_t)i, v);
+#endif
+    }
+    tiny_trace(layer, ~crc);
+}
+
+static inline void trace_values_2(const char *layer, const uint32_t *x)
 {
     uint32_t crc = 0xffffffffu;
     for (size_t i = 0; i < 37u; i++) {
@@ -164,7 +178,7 @@ static inline void trace_values(const char *layer, const uint32_t *x)
     tiny_trace(layer, ~crc);
 }
 
-static inline void trace_values_2(const char *layer, const int8_t *x)
+static inline void trace_values_3(const char *layer, const int8_t *x)
 {
     uint32_t crc = 0xffffffffu;
     for (size_t i = 0; i < 3u; i++) {
@@ -178,7 +192,7 @@ static inline void trace_values_2(const char *layer, const int8_t *x)
     tiny_trace(layer, ~crc);
 }
 
-static inline void trace_values_3(const char *layer, const uint8_t *x)
+static inline void trace_values_4(const char *layer, const uint8_t *x)
 {
     uint32_t crc = 0xffffffffu;
     for (size_t i = 0; i < 1u; i++) {
