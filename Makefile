@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help setup test lint types demo fuzz clean
+.PHONY: help setup test lint types demo mutants fuzz clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,9 @@ demo: $(READY)  ## compile the digits example to C and Verilog and verify it
 	$(BIN)/bitwright compile examples/digits/digits-w1a1.onnx --target c,verilog \
 	    --output argmax --data examples/digits/heldout.npz -o build/digits
 	$(BIN)/bitwright verify build/digits
+
+mutants: demo  ## put wrong numbers into the tables of build/digits: the benches must fail
+	$(BIN)/python -m bitwright.sim.mutate build/digits
 
 fuzz: $(READY)  ## run the slow tests, with many more random cases
 	$(BIN)/python -m pytest -n 2 -m slow --hypothesis-profile fuzz

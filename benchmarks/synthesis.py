@@ -19,12 +19,22 @@ SYNTH = {
     "ecp5": "synth_ecp5 -nowidelut -top {top}",
     "ice40": "synth_ice40 -top {top}",
 }
+_COMMON = ("--timing-allow-fail", "--seed", str(SEED))
 PLACE = {
-    "ecp5": ("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6", "--lpf-allow-unconstrained"),
-    "ice40": ("nextpnr-ice40", "--up5k", "--package", "sg48", "--pcf-allow-unconstrained"),
-}  # fmt: skip
+    "ecp5": ("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6", *_COMMON)
+    + ("--lpf-allow-unconstrained",),
+    "ice40": ("nextpnr-ice40", "--up5k", "--package", "sg48", *_COMMON)
+    + ("--pcf-allow-unconstrained",),
+}
 # LUT sites that memories in LUTs occupy.
-_LUT_MEMORY = {"RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2, "SRL16E": 1, "TRELLIS_DPR16X4": 4}  # fmt: skip
+_LUT_MEMORY = {
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "SRL16E": 1,
+    "TRELLIS_DPR16X4": 4,
+}
 _LUT = re.compile(r"LUT\d|SB_LUT4|INV")
 _FF = re.compile(r"FD[RSCP]E|TRELLIS_FF|SB_DFF\w*")
 _RAM = re.compile(r"RAMB\w+|DP16KD|PDPW16KD|SB_RAM40_4K\w*")
@@ -159,7 +169,7 @@ def _fit(a: tuple[frozenset[int], bool], b: tuple[frozenset[int], bool]) -> bool
 def place(work: Path, target: str, megahertz: int) -> dict[str, float]:
     """Place and route work/net.json; return the cells used and the highest clock in MHz."""
     name, *options = PLACE[target]
-    options += ["--json", "net.json", "--report", "report.json", "--seed", str(SEED)]
+    options += ["--json", "net.json", "--report", "report.json"]
     _run(work, [tool(name), *options, "--freq", str(megahertz), "-q"])
     report = json.loads((work / "report.json").read_text(encoding="utf-8"))
     used = {kind: entry["used"] for kind, entry in report["utilization"].items() if entry["used"]}

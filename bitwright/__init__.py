@@ -19,14 +19,15 @@ def compile(  # noqa: A001  # the name of the command
 ) -> "Compiled":
     """Compile an ONNX model and, when a folder is given, write it there.
 
-    `options` are the fields of `bitwright.options.CompileOptions`. Raises
-    `bitwright.errors.CompileError` with one sentence on what is wrong.
+    `options` are the fields of `bitwright.options.CompileOptions`; paths, targets and the like may
+    be strings as on the command line. Raises `bitwright.errors.CompileError` with one sentence on
+    what is wrong.
     """
     from bitwright.compiler import compile_model, write_build  # noqa: PLC0415  # fast import
-    from bitwright.options import CompileOptions  # noqa: PLC0415
+    from bitwright.options import options_from  # noqa: PLC0415
 
     path = Path(model)
-    compiled = compile_model(path, CompileOptions(**options))
+    compiled = compile_model(path, options_from(options))
     if output_folder is not None:
         write_build(compiled, path, Path(output_folder), force=force)
     return compiled

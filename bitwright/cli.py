@@ -34,8 +34,9 @@ InputOpt = Annotated[
     list[str] | None,
     typer.Option(
         "--input",
-        help="What the device takes: [name=]bipolar|ternary|[u]intN[:scale[:zero]], "
-        "such as uint8:1/255. Needed when the model does not quantize its own input.",
+        help="What the device takes: \\[name=]KIND\\[:scale\\[:zero]], KIND one of "
+        "bipolar, ternary, intN, uintN, such as uint8:1/255. Needed when the model does not "
+        "quantize its own input.",
     ),
 ]
 
@@ -98,7 +99,7 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     Example:  bitwright compile net.onnx --target c,verilog --output argmax --data test.npz -o build/
     """
     from bitwright.compiler import compile_model, write_build  # noqa: PLC0415  # fast --help
-    from bitwright.summary import accuracy_lines, print_summary  # noqa: PLC0415
+    from bitwright.summary import accuracy_lines, notes, print_summary  # noqa: PLC0415
 
     options = CompileOptions(
         targets=_targets(target), output=output, inputs=tuple(inputs or ()), weights=weights,
@@ -109,7 +110,7 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
         compiled = compile_model(_existing(model), options)
         write_build(compiled, model, output_folder, force=force)
     print_summary(out, compiled, output_folder)
-    for line in accuracy_lines(compiled):
+    for line in (*notes(compiled), *accuracy_lines(compiled)):
         out.print(line, markup=False)
 
 

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from bitwright.backends.artifact import Artifact
-from bitwright.backends.edges import Edge, Vectors
+from bitwright.backends.edges import Vectors
 from bitwright.backends.folder import write_folder
+from bitwright.backends.host_text import edges_of
 from bitwright.backends.names import identifier
 from bitwright.errors import CompileError
 from bitwright.frontend import load_model
 from bitwright.frontend.data import Data, load_data
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Dequantize, Linear, Quantize
+from bitwright.ir.ops import Linear
 from bitwright.ir.program import Program
 from bitwright.ir.storage import graph_files, npz_bytes
 from bitwright.ir.types import Bipolar, Real, Ternary
@@ -91,7 +92,8 @@ def recipe_of(options: CompileOptions) -> Recipe:
         raise CompileError(f"--scales {options.scales!r}: choose pow2 or any")
     shifts = options.scales == "pow2" or (options.scales is None and kind.kind is not Kind.INT)
     bits = options.activations or (STEPS_BITS if shifts else EDGE_BITS)
-    return Recipe(kind, bits, pow2_scales=shifts)
+    compared = options.output is OutputKind.ARGMAX
+    return Recipe(kind, bits, pow2_scales=shifts, compared=compared)
 
 
 def costliest_layer(compiled: Compiled, data: Data) -> tuple[str, float]:
@@ -184,29 +186,6 @@ def _emit(
         cycles=options.cycles, fold=options.fold, vectors=golden, edge=edge
     )
     return verilog.emit(program.body, name, wanted)
-
-
-def edges_of(program: Program) -> dict[str, Edge]:
-    """Return what the codes at the device's edges mean in reals, by name, where it is affine."""
-    found: dict[str, Edge] = {}
-    before = _host_text("before it on the host", program.head)
-    for op in program.head.ops:
-        if isinstance(op, Quantize):
-            scale, zero = (program.head.constant(v) for v in op.inputs[1:])
-            found[op.name] = Edge(scale, zero, before)
-    after = _host_text("after it on the host", program.tail)
-    for graph in (program.body, program.tail):
-        for op in graph.ops:
-            codes = op.inputs[0].name
-            if isinstance(op, Dequantize) and codes not in found:
-                scale, zero = (graph.constant(v) for v in op.inputs[1:])
-                found[codes] = Edge(scale, zero, after if graph is program.tail else "")
-    return found
-
-
-def _host_text(what: str, graph: Graph) -> str:
-    steps = [f"{type(op).__name__} ({op.loc})" for op in graph.ops]
-    return f"{what}: {', '.join(steps)}" if steps else ""
 
 
 def write_build(compiled: Compiled, model: Path, out: Path, *, force: bool = False) -> None:

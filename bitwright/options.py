@@ -1,8 +1,12 @@
 """What a user can ask for, checked where it is built."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
+from typing import Any
+
+from bitwright.errors import CompileError
 
 
 class Target(Enum):
@@ -72,3 +76,38 @@ class CompileOptions:
     cycles: int | None = None
     fold: Fold | None = None
     name: str | None = None
+
+
+def options_from(given: Mapping[str, Any]) -> CompileOptions:
+    """Return options from plain values: strings for paths, enums, and targets with commas.
+
+    Raises CompileError on a name or a value that does not exist.
+    """
+    known = {f.name for f in fields(CompileOptions)}
+    wrong = sorted(set(given) - known)
+    if wrong:
+        raise CompileError(f"no option {wrong[0]!r}; the options are {', '.join(sorted(known))}")
+    found = dict(given)
+    targets = found.get("targets")
+    if isinstance(targets, str):
+        found["targets"] = tuple(_member(Target, t.strip()) for t in targets.split(","))
+    elif targets is not None:
+        found["targets"] = tuple(_member(Target, t) for t in targets)
+    if isinstance(found.get("inputs"), str):
+        found["inputs"] = (found["inputs"],)
+    for name, kind in (("output", OutputKind), ("cpu", Cpu), ("fold", Fold)):
+        if found.get(name) is not None:
+            found[name] = _member(kind, found[name])
+    for name in ("calibrate", "data"):
+        if found.get(name) is not None:
+            found[name] = Path(found[name])
+    return CompileOptions(**found)
+
+
+def _member(kind: type[Enum], value: Any) -> Any:
+    if isinstance(value, kind):
+        return value
+    names = {str(m.value): m for m in kind}
+    if value not in names:
+        raise CompileError(f"{value!r} is not one of {', '.join(names)}")
+    return names[value]

@@ -1,6 +1,6 @@
 """What the commands print: the layers, the targets' numbers, accuracies, and blockers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bitwright.compiler import Compiled, costliest_layer, has_quantizers, load, lower
-from bitwright.errors import CompileError
+from bitwright.errors import CompileError, UnsupportedError
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import IntLinear, Linear, Op
+from bitwright.ir.ops import Dequantize, IntLinear, Linear, Op
+from bitwright.ir.types import Integral
 from bitwright.options import CompileOptions, Target
 from bitwright.sim.accuracy import predictions, program_predictions, share
 
@@ -24,28 +25,33 @@ def print_summary(console: Console, compiled: Compiled, folder: Path) -> None:
     """Print the layers, what each target needs, and where the files are."""
     console.print(layer_table(compiled.program.body))
     for target, artifact in compiled.artifacts.items():
-        numbers = ", ".join(f"{k} {v:,}" for k, v in _headline(artifact.report))
+        numbers = ", ".join(f"{v:,} {k}" for k, v in _headline(artifact.report))
         console.print(f"{target.value}: {folder / target.value}  {numbers}", markup=False)
 
 
-def _headline(report: Any) -> Iterator[tuple[str, int]]:
-    wanted = {
-        "arena_bytes": "arena bytes", "flash_bytes": "table bytes in flash",
-        "interval_cycles": "cycles a frame", "latency_cycles": "cycles latency",
-    }  # fmt: skip
-    flat = (
-        {**report, **report.get("model", {})} if isinstance(report.get("model"), dict) else report
-    )
-    for key, text in wanted.items():
-        if isinstance(flat.get(key), int):
-            yield text, flat[key]
+def _headline(report: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield the numbers that a user asks for first, by name."""
+    if "arena" in report:
+        yield "arena bytes", report["arena"]["bytes"]
+        yield "table bytes in flash", report["flash_table_bytes"]
+    if "interval_cycles" in report:
+        yield "cycles a frame", report["interval_cycles"]
+        yield "cycles latency", report["latency_cycles"]
+        yield "multipliers", report["multipliers"]
 
 
 def layer_table(graph: Graph) -> Table:
     """Return a table of the ops of a graph."""
     table = Table("layer", "op", "result", "MACs", "weight bits", "form", box=None, pad_edge=False)
+    coded = {
+        op.name: op.inputs[0].type.integer
+        for op in graph.ops
+        if isinstance(op, Dequantize) and graph.is_constant(op.inputs[0])
+    }
     for op in graph.ops:
-        macs, bits = _macs(op), _weight_bits(op)
+        if op.name in coded:
+            continue
+        macs, bits = _macs(op), _weight_bits(op, coded)
         form = str(getattr(op, "exactness", "")) or _encoding(op)
         table.add_row(
             op.loc[:40].replace("[", "\\["), type(op).__name__, str(op.output.type).replace("[", "\\["),
@@ -64,12 +70,20 @@ def _macs(op: Op) -> int:
     return prod(op.output.shape) * op.inputs[1].shape[1]
 
 
-def _weight_bits(op: Op) -> int:
+def _weight_bits(op: Op, coded: Mapping[str, Integral]) -> int:
+    """Return the bits of a layer's weights: as stored, as their codes, or as float32."""
+    if not isinstance(op, IntLinear | Linear):
+        return 0
+    w = op.inputs[1]
     if isinstance(op, IntLinear):
-        per_weight = {"bipolar": 1, "ternary": 2}.get(op.encoding.value)
-        w = op.inputs[1]
-        return w.type.size * (per_weight or w.type.integer.bits)
-    return op.inputs[1].type.size * 32 if isinstance(op, Linear) else 0
+        top = max(
+            abs(w.type.integer.lo), w.type.integer.hi
+        ).bit_length()  # the greatest exponent, + 1
+        sized = {"bipolar": 1, "ternary": 2, "power_of_two": 1 + top.bit_length()}
+        per_weight = sized.get(op.encoding.value, w.type.integer.bits)
+    else:
+        per_weight = coded[w.name].bits if w.name in coded else 32
+    return w.type.size * per_weight
 
 
 def accuracy_lines(compiled: Compiled) -> Iterator[str]:
@@ -82,11 +96,11 @@ def accuracy_lines(compiled: Compiled) -> Iterator[str]:
     if labels is None:
         yield f"integer graph agrees with the model on {share(integer == original)}"
         return
+    yield f"accuracy of the model            {share(original == labels)}"
     if compiled.original is not compiled.graph:
-        yield f"accuracy of the float model    {share(original == labels)}"
-    quantized = predictions(compiled.graph, inputs)
-    yield f"accuracy of the quantized one  {share(quantized == labels)}"
-    yield f"accuracy of the integer graph  {share(integer == labels)}"
+        quantized = predictions(compiled.graph, inputs)
+        yield f"accuracy of the quantized model  {share(quantized == labels)}"
+    yield f"accuracy of the device's program {share(integer == labels)}"
     points = 100 * float(np.mean(original == labels) - np.mean(integer == labels))
     if compiled.original is not compiled.graph and points > MUCH:
         loc, left = costliest_layer(compiled, compiled.data.first(SENSITIVITY_SAMPLES))
@@ -98,17 +112,32 @@ def accuracy_lines(compiled: Compiled) -> Iterator[str]:
 
 
 def print_inspection(console: Console, model: Path, inputs: tuple[str, ...]) -> None:
-    """Print the layers of a model and, per target, the first thing that stands in the way."""
-    options = CompileOptions(inputs=inputs)
-    graph = load(model, options)
+    """Print the layers of a model and, per target, what stands in the way and what to do."""
+    try:
+        graph = load(model, CompileOptions(inputs=inputs))
+    except UnsupportedError as e:
+        console.print(str(e), markup=False)
+        for target in Target:
+            console.print(f"{target.value}: not yet, for the reasons above", markup=False)
+        return
     console.print(layer_table(graph))
     macs = sum(_macs(op) for op in graph.ops)
-    console.print(
-        f"{len(graph.ops)} ops, {macs:,} MACs, quantized: {'yes' if has_quantizers(graph) else 'no'}"
-    )
+    console.print(f"{len(graph.ops)} ops, {macs:,} MACs, quantized: {_yes(has_quantizers(graph))}")
     for target in Target:
         try:
             lower(graph, CompileOptions(targets=(target,), inputs=inputs))
             console.print(f"{target.value}: ready", markup=False)
         except CompileError as e:
             console.print(f"{target.value}: {e}", markup=False)
+
+
+def _yes(fact: bool) -> str:
+    return "yes" if fact else "no"
+
+
+def notes(compiled: Compiled) -> Iterator[str]:
+    """Yield what the user may not expect: options without effect."""
+    options = compiled.options
+    asked = options.weights or options.activations or options.scales
+    if asked and compiled.original is compiled.graph:
+        yield "note: the model brings its own quantizers; --weights, --activations, --scales did nothing"

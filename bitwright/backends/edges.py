@@ -8,10 +8,13 @@ from bitwright.ir.graph import Array
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What the codes of one input or output mean: real = scale * (code - zero)."""
+    """What the codes of one input or output mean: real = scale * (code - zero), and in words.
 
-    scale: Array
-    zero: Array
+    Scale and zero are None where no straight line leads from codes to reals.
+    """
+
+    scale: Array | None
+    zero: Array | None
     text: str = ""
 
 

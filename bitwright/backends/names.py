@@ -60,8 +60,8 @@ class Names:
         return candidate
 
 
-def comment(text: str) -> str:
+def comment(text: str, length: int = _COMMENT_LENGTH) -> str:
     """Return `text` fit for a comment of any target: one line of plain printable characters."""
     plain = re.sub(r"[^ -~]|[\\`?*$<>\"']", "_", text)
     plain = plain.replace("//", "/_")
-    return plain if len(plain) <= _COMMENT_LENGTH else f"{plain[: _COMMENT_LENGTH - 3]}..."
+    return plain if len(plain) <= length else f"{plain[: length - 3]}..."

@@ -120,7 +120,7 @@ def _aligned(b: Builder, chain: Chain, scores: Value) -> Value:
         return scores
     start = offset - slope * elem.lo  # real score at accumulator 0
     reach = (np.abs(slope) * max(abs(elem.lo), abs(elem.hi), 1) + np.abs(start)).max()
-    factor = 2.0 ** (_SCORE_BITS - 1 - int(np.ceil(np.log2(reach)))) if reach > 0 else 1.0
+    factor = _factor(slope, reach)
     mul = np.rint(slope * factor).astype(np.int64)
     add = np.rint(start * factor).astype(np.int64)
     reachable = np.concatenate([mul * elem.lo + add, mul * elem.hi + add])
@@ -135,6 +135,16 @@ def _aligned(b: Builder, chain: Chain, scores: Value) -> Value:
         rounding=Round.FLOOR,
         exactness=_exactness(slope * factor - mul, start * factor - add, elem),
     )
+
+
+def _factor(slope: Array, reach: float) -> float:
+    """Return what scores are multiplied by: scales that are multiples of one stay exact."""
+    least = float(np.abs(slope)[slope != 0].min(initial=np.inf))
+    if not reach > 0 or least == np.inf:
+        return 1.0
+    ratio = slope / least
+    common = least if np.array_equal(ratio, np.rint(ratio)) else 1.0
+    return float(2.0 ** (_SCORE_BITS - 1 - int(np.ceil(np.log2(reach / common)))) / common)
 
 
 def _exactness(slope: Array, start: Array, elem: Integral) -> Exactness:

@@ -12,7 +12,7 @@ from bitwright.errors import CompileError, MissingToolError, VerifyError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Dequantize
-from bitwright.ir.types import Real
+from bitwright.ir.types import Real, is_integral
 from bitwright.sim.accuracy import Device, program_predictions, share
 from bitwright.sim.build_folder import Build
 from bitwright.sim.layerwise import compare_layers
@@ -56,6 +56,8 @@ def climb(build: Build, work: Path) -> Iterator[Row]:
             (6, "RTL (Verilator) = integers, stalls and resets", _rtl),
             (6, "RTL (Verilator) on the samples", _samples_rtl),
         ]
+    if not any(is_integral(v.elem) for v in build.program.body.values().values()):
+        rungs = [r for r in rungs if r[2] is not _layers]  # a float model has no integers
     if not build.samples:
         rungs = [r for r in rungs if r[2] not in (_samples_c, _samples_rtl)]
     for number, what, rung in rungs:

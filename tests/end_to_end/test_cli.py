@@ -65,9 +65,7 @@ def test_compile_and_verify_the_example(run, examples: Path, tmp_path: Path) -> 
         "--data", digits / "heldout.npz", "-o", out,
     )  # fmt: skip
     assert done.code == 0, done.err
-    line = next(
-        text for text in done.out.splitlines() if text.startswith("accuracy of the integer")
-    )
+    line = next(text for text in done.out.splitlines() if text.startswith("accuracy of the device"))
     rows = bitwright.verify(out)
     assert {r.outcome.status for r in rows} <= {Status.PASS, Status.NOT_RUN}
     assert next(r for r in rows if r.rung == 3).outcome.status is Status.PASS

@@ -1,5 +1,6 @@
 """Logs of traced devices: made by the C and the RTL themselves, then spoiled."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from bitwright.options import OutputKind, Target
 from bitwright.sim.build_folder import Build
 from bitwright.sim.device_log import check_log
 from bitwright.sim.rtl import RtlOptions, Stalls, run_design
+from bitwright.sim.toolchain import environment, find_verilator
 from tests.sim.builds import digits
 
 SAMPLE = 2
@@ -123,6 +125,17 @@ def test_the_rtl_agrees_and_computes_the_same(build: Build, check: Check, tmp_pa
     assert list(result.trace) == ["input", *LAYERS]
     assert check(log) == (True, "5 of 5 CRCs told, all agree")
     assert check(spoil(log, "fc2"))[1].startswith("layer 'fc2'")
+
+
+def test_the_traced_top_is_clean(build: Build) -> None:
+    rtl = build.folder / "verilog" / "rtl"
+    sources = [str(p) for p in sorted(rtl.rglob("*.v"))]
+    top = json.loads((rtl.parent / "report.json").read_text())["top"]
+    tool = find_verilator()
+    lint = [str(tool.executable), "--lint-only", "-Wall", "--top-module", top, "-GTRACE=1"]
+    with environment(tool.env):
+        done = subprocess.run([*lint, *sources], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_command(

@@ -13,6 +13,8 @@ from bitwright.backends.c.tidy import tidy
 from bitwright.backends.names import comment
 from bitwright.backends.render import render
 
+_LONG_COMMENT = 400
+
 
 @dataclass(frozen=True, slots=True)
 class PortView:
@@ -125,10 +127,11 @@ def _view(program: CProgram, options: COptions) -> FileView:
 
 
 def _port(port: Port, edge: Edge | None) -> PortView:
-    scale, zero = ("", "") if edge is None else (_initializer(edge.scale), _initializer(edge.zero))
+    line = edge is not None and edge.scale is not None
+    scale, zero = (_initializer(edge.scale), _initializer(edge.zero)) if line and edge else ("", "")
     return PortView(
         port, _meaning(port), isinstance(port.storage, Planes), scale, zero,
-        "" if edge is None else comment(edge.text), port.storage.ctype == REAL_T,
+        "" if edge is None else comment(edge.text, _LONG_COMMENT), port.storage.ctype == REAL_T,
     )  # fmt: skip
 
 

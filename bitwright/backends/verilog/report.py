@@ -87,8 +87,10 @@ def _edges(
         entry = _stream(value, link, view.prefix)
         if value.name in options.edge:
             edge = options.edge[value.name]
-            meaning = {"scale": _numbers(edge.scale), "zero": _numbers(edge.zero)}
-            entry["meaning"] = {**meaning, "text": edge.text}
+            meaning: dict[str, Any] = {"text": edge.text}
+            if edge.scale is not None and edge.zero is not None:
+                meaning |= {"scale": _numbers(edge.scale), "zero": _numbers(edge.zero)}
+            entry["meaning"] = meaning
         found.append(entry)
     return found
 

@@ -10,6 +10,8 @@ from bitwright.backends.verilog.views import EdgeView, TopView
 
 _DEVICES = ("ice40", "ecp5", "xc7")
 
+_LONG_COMMENT = 400
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectView:
@@ -97,11 +99,11 @@ def _row(s: dict[str, Any]) -> StreamRow:
 
 def _meaning(meaning: dict[str, Any] | None) -> str:
     """Return what a code stands for, with long tables left to report.json."""
-    if meaning is None:
-        return "the code itself"
+    note = comment(meaning["text"], _LONG_COMMENT) if meaning else ""
+    if meaning is None or "scale" not in meaning:
+        return note or "the code itself"
     scale, zero = (
         f"{m:.9g}" if isinstance(m, float) else f"{name} (report.json)"
         for name, m in (("scale", meaning["scale"]), ("zero", meaning["zero"]))
     )
-    note = f"; {comment(meaning['text'])}" if meaning["text"] else ""
-    return f"{scale} * (code - {zero}){note}"
+    return f"{scale} * (code - {zero})" + (f"; {note}" if note else "")

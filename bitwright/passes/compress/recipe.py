@@ -23,12 +23,14 @@ STEPS_BITS = 4  # codes up to this width are thresholds, whose scales cost nothi
 class Recipe:
     """How to compress: the kind of the inner weights and of the edges', and activation bits.
 
-    `pow2_scales` keeps the whole design free of multipliers.
+    `pow2_scales` keeps the whole design free of multipliers; `compared` says that the device also
+    compares the last layer's outputs, whose scales then count as well.
     """
 
     weights: WeightKind
     activations: int = 8
     pow2_scales: bool = False
+    compared: bool = False
 
     def __post_init__(self) -> None:
         """Reject widths that are not offered."""
@@ -87,6 +89,9 @@ def _rewrite(
     how: tuple[Recipe, Mapping[str, WeightKind]],
 ) -> None:
     renamed: dict[str, Value] = {}
+    last = [op.name for op in graph.ops if isinstance(op, Linear)][
+        -1
+    ]  # its scales may order classes
     for v in graph.inputs:
         if v.name in sites:
             renamed[v.name] = _quantizer(b, v, ranges[v.name], sites[v.name].loc)
@@ -94,7 +99,10 @@ def _rewrite(
         kept: Op = replace(op, inputs=tuple(renamed.get(v.name, v) for v in op.inputs))
         recipe, kinds = how
         if isinstance(kept, Linear) and op.name in kinds:
-            kept = _linear(b, graph, kept, kinds[op.name], recipe)
+            shifts = recipe.pow2_scales and (
+                recipe.activations > STEPS_BITS or (recipe.compared and op.name == last)
+            )
+            kept = _linear(b, graph, kept, kinds[op.name], pow2_scale=shifts)
         b.add(kept)
         if op.name in sites:
             renamed[op.name] = _quantizer(b, op.output, ranges[op.name], op.loc)
@@ -109,13 +117,10 @@ def _quantizer(b: Builder, x: Value, found: Range, loc: str) -> Value:
     return b.op(Dequantize, (q, scale, zero), f"{x.name}:dq", loc)
 
 
-def _linear(b: Builder, graph: Graph, op: Linear, kind: WeightKind, recipe: Recipe) -> Op:
+def _linear(b: Builder, graph: Graph, op: Linear, kind: WeightKind, *, pow2_scale: bool) -> Op:
     if not graph.is_constant(op.inputs[1]):
         raise CompileError(f"{op.loc}: its weights are computed at run time; they must be constant")
-    wide = recipe.activations > STEPS_BITS
-    found = quantize_weights(
-        graph.constant(op.inputs[1]), kind, pow2_scale=recipe.pow2_scales and wide
-    )
+    found = quantize_weights(graph.constant(op.inputs[1]), kind, pow2_scale=pow2_scale)
     codes = b.constant(f"{op.name}:codes", found.codes)
     scale = b.constant(f"{op.name}:alpha", found.scale)
     zero = b.constant(f"{op.name}:wzero", np.array([0.0]))
