@@ -20,11 +20,17 @@ SYNTH = {
     "ice40": "synth_ice40 -top {top}",
 }
 _COMMON = ("--timing-allow-fail", "--seed", str(SEED))
+_ECP5 = ("--25k", "--package", "CABGA381", "--speed", "6")
 PLACE = {
-    "ecp5": ("nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6", *_COMMON)
-    + ("--lpf-allow-unconstrained",),
-    "ice40": ("nextpnr-ice40", "--up5k", "--package", "sg48", *_COMMON)
-    + ("--pcf-allow-unconstrained",),
+    "ecp5": ("nextpnr-ecp5", *_ECP5, *_COMMON, "--lpf-allow-unconstrained"),
+    "ice40": (
+        "nextpnr-ice40",
+        "--up5k",
+        "--package",
+        "sg48",
+        *_COMMON,
+        "--pcf-allow-unconstrained",
+    ),
 }
 # LUT sites that memories in LUTs occupy.
 _LUT_MEMORY = {
@@ -132,24 +138,31 @@ def dual_output_sites(netlist: dict[str, Any], name: str) -> int:
     selects = {bit for c in cells if c["type"] == "CARRY4" for bit in c["connections"]["S"]}
     luts = [_lut(cell, selects) for cell in cells if _LUT.fullmatch(cell["type"])]
     small = sorted((lut for lut in luts if len(lut[0]) <= 5), key=lambda lut: -len(lut[0]))
-    by_input: dict[int, list[int]] = {}
-    for i, (inputs, _) in enumerate(small):
+    return len(luts) - _pairs(small)
+
+
+def _pairs(luts: Sequence[tuple[frozenset[int], bool]]) -> int:
+    """Return how many pairs share a site: those with most inputs in common, then any that fit."""
+    readers: dict[int, list[int]] = {}
+    for i, (inputs, _) in enumerate(luts):
         for bit in inputs:
-            by_input.setdefault(bit, []).append(i)
-    free = dict.fromkeys(range(len(small)))
-    pairs = 0
-    for related in (True, False):
-        for i in list(free):
-            if i not in free:
-                continue
-            near = (j for bit in small[i][0] for j in by_input[bit]) if related else reversed(free)
-            partner = next(
-                (j for j in near if j != i and j in free and _fit(small[i], small[j])), -1
-            )
-            if partner >= 0:
-                del free[i], free[partner]
-                pairs += 1
-    return len(luts) - pairs
+            readers.setdefault(bit, []).append(i)
+    free = dict.fromkeys(range(len(luts)))
+    for i in range(len(luts)):
+        if i in free:
+            shared = Counter(j for bit in luts[i][0] for j in readers[bit] if j in free and j != i)
+            near = (j for j, _ in shared.most_common() if _fit(luts[i], luts[j]))
+            _remove(free, i, next(near, None))
+    for i in list(free):
+        if i in free:
+            far = (j for j in reversed(free) if j != i and _fit(luts[i], luts[j]))
+            _remove(free, i, next(far, None))
+    return (len(luts) - len(free)) // 2
+
+
+def _remove(free: dict[int, None], i: int, partner: int | None) -> None:
+    if partner is not None:
+        del free[i], free[partner]
 
 
 def _lut(cell: dict[str, Any], selects: set[object]) -> tuple[frozenset[int], bool]:
