@@ -151,7 +151,10 @@ def _pairs(luts: Sequence[tuple[frozenset[int], bool]]) -> int:
     for i in range(len(luts)):
         if i in free:
             shared = Counter(j for bit in luts[i][0] for j in readers[bit] if j in free and j != i)
-            near = (j for j, _ in shared.most_common() if _fit(luts[i], luts[j]))
+            ranked = sorted(
+                shared, key=lambda j: (luts[j][1] != luts[i][1], shared[j]), reverse=True
+            )
+            near = (j for j in ranked if _fit(luts[i], luts[j]))
             _remove(free, i, next(near, None))
     for i in list(free):
         if i in free:

@@ -41,12 +41,12 @@ def draw_weights(rng: np.random.Generator, kind: str, shape: tuple[int, int]) ->
     return rng.choice(levels.get(kind, list(range(-128, 128))), shape).astype(np.int64)
 
 
-def cornered(codes: Array, corner: str) -> Array:
-    """Return weights with the extreme that `corner` names, where their kind has it."""
-    if corner == "zero row" and (codes == 0).any():
+def cornered(codes: Array, spec: LayerSpec) -> Array:
+    """Return weights with the extreme that `spec` asks for, where their kind has it."""
+    if spec.corner == "zero row" and spec.weights != "bipolar":
         codes[-1] = 0
-    if corner in {"plus", "minus"}:
-        codes[:] = codes.max() if corner == "plus" else codes.min()
+    if spec.corner in {"plus", "minus"}:
+        codes[:] = codes.max() if spec.corner == "plus" else codes.min()
     return codes
 
 
@@ -75,7 +75,7 @@ def linear(b: Builder, rng: np.random.Generator, x: Value, spec: LayerSpec, name
     """Append one layer of `spec`, quantizer included."""
     n = x.shape[-1]
     drawn = draw_weights(rng, spec.weights, (spec.outputs, n))
-    codes = b.constant(f"{name}.w", cornered(drawn, spec.corner))
+    codes = b.constant(f"{name}.w", cornered(drawn, spec))
     scale = b.constant(
         f"{name}.ws", rng.uniform(0.01, 0.1, spec.outputs).astype(np.float32).astype(np.float64)
     )
