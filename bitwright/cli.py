@@ -64,7 +64,10 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     inputs: InputOpt = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="Compress a float model's weights: binary, ternary, pow2:B or int:B."),
+        typer.Option(
+            help="Compress a float model's weights: binary, ternary (by least error, or "
+            "ternary:rule), pow2:B or int:B."
+        ),
     ] = None,
     activations: Annotated[
         int | None,

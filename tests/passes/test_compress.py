@@ -111,7 +111,8 @@ def test_more_bits_cost_less_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "binary:2", "int", "int:1", "int:9", "pow2:7", "pow2:x", "float"]
+    "text",
+    ["", "binary:2", "ternary:2", "int:²", "int", "int:1", "int:9", "pow2:7", "pow2:x", "float"],
 )
 def test_unknown_kinds_are_refused(text: str) -> None:
     with pytest.raises(CompileError, match="--weights"):
@@ -150,7 +151,7 @@ def test_folded_batch_norm_computes_the_same() -> None:
     np.testing.assert_allclose(evaluate(folded, x)["bn2"], evaluate(graph, x)["bn2"], rtol=1e-9)
 
 
-@pytest.mark.parametrize("weights", ["binary", "ternary", "pow2:4", "int:4", "int:8"])
+@pytest.mark.parametrize("weights", ["binary", "ternary", "ternary:rule", "pow2:4", "int:4"])
 @pytest.mark.parametrize("activations", [1, 2, 4, 8])
 @pytest.mark.parametrize("pow2", [False, True])
 def test_every_recipe_becomes_integers(weights: str, activations: int, pow2: bool) -> None:

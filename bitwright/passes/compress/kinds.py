@@ -17,6 +17,7 @@ class Kind(Enum):
 
     BINARY = "binary"
     TERNARY = "ternary"
+    TERNARY_RULE = "ternary:rule"
     POW2 = "pow2"
     INT = "int"
 
@@ -44,16 +45,16 @@ class WeightKind:
 
 
 def parse_weights(text: str) -> WeightKind:
-    """Return the kind in `binary`, `ternary`, `pow2:B` or `int:B`."""
+    """Return the kind in `binary`, `ternary`, `ternary:rule`, `pow2:B` or `int:B`."""
     name, _, bits = text.partition(":")
     sized = {"pow2": Kind.POW2, "int": Kind.INT}
-    if name in sized and bits.isdigit():
+    if name in sized and bits.isdecimal():
         return WeightKind(sized[name], int(bits))
-    plain = {"binary": Kind.BINARY, "ternary": Kind.TERNARY}
-    if name in plain and not bits:
-        return WeightKind(plain[name])
+    plain = {k.value: k for k in (Kind.BINARY, Kind.TERNARY, Kind.TERNARY_RULE)}
+    if text in plain:
+        return WeightKind(plain[text])
     raise CompileError(
-        f"--weights {text!r}: choose binary, ternary, pow2:B (B 2 to 6) or int:B (B 2 to 8)"
+        f"--weights {text!r}: choose binary, ternary, ternary:rule, pow2:B (B 2 to 6) or int:B (B 2 to 8)"
     )
 
 
@@ -67,7 +68,12 @@ def quantize_weights(w: Array, kind: WeightKind, *, pow2_scale: bool = False) ->
         return power_of_two(w, kind.bits, pow2_scale=pow2_scale)
     if kind.kind is Kind.INT:
         return linear(w, kind.bits, pow2_scale=pow2_scale)
-    found = binarize(w) if kind.kind is Kind.BINARY else ternarize(w)
+    plain = {
+        Kind.BINARY: binarize,
+        Kind.TERNARY: ternarize,
+        Kind.TERNARY_RULE: ternarize_by_rule,
+    }
+    found = plain[kind.kind](w)
     return Weights(found.codes, nearest_pow2(found.scale)) if pow2_scale else found
 
 
