@@ -93,6 +93,11 @@ def accuracy_lines(compiled: Compiled) -> Iterator[str]:
     inputs, labels = compiled.data.inputs, compiled.data.labels
     original = predictions(compiled.original, inputs)
     integer = program_predictions(compiled.program, inputs)
+    if labels is None and original.dtype.kind == "f":
+        error = float(np.sqrt(np.mean((integer - original) ** 2)))
+        own = float(np.std(original))
+        yield f"root mean square error against the model {error:.3g}, whose outputs vary by {own:.3g}"
+        return
     if labels is None:
         yield f"integer graph agrees with the model on {share(integer == original)}"
         return

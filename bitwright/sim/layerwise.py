@@ -32,7 +32,9 @@ def compare_layers(graph: Graph, body: Graph, x: dict[str, Array]) -> Outcome:
             values, ties, layers = values + want.size, ties + int(tied.sum()), layers + 1
             y = want.reshape(y.shape)
         known[op.name] = y
-    detail = f"{layers} layers" + (f", {ties} ties" if ties else ", every code equal")
+    detail = f"{layers} layer{'' if layers == 1 else 's'}" + (
+        f", {ties} ties" if ties else ", every code equal"
+    )
     return Outcome(Status.PASS, values, detail)
 
 

@@ -169,6 +169,22 @@ def test_wrong_options(run, examples: Path, tmp_path: Path, options: list[str]) 
     refused(ran, options[1].split("=")[0])
 
 
+def test_a_regression_is_measured_by_its_error(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = gemm(tmp_path / "m.onnx", np.ones((4, 1), np.float32))
+    x = np.random.default_rng(0).normal(0, 1, (50, 4)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=x)
+    options = (
+        "--weights",
+        "int:8",
+        "--calibrate",
+        tmp_path / "d.npz",
+        "--data",
+        tmp_path / "d.npz",
+    )
+    ran = run("compile", path, "--target", "c", *options, "-o", tmp_path / "b")
+    assert "root mean square error" in ran.out, ran.err
+
+
 def test_inspect_names_what_stands_in_the_way(run, examples: Path) -> None:  # type: ignore[no-untyped-def]
     ran = run("inspect", examples / "digits" / "digits-float.onnx")
     assert ran.code == 0
