@@ -3,10 +3,12 @@
 qonnx wants an environment of its own (pip install qonnx==1.0.0 onnx==1.20.1 onnxruntime onnxscript):
 
     qonnx-env/bin/python  benchmarks/qonnx_agreement.py reference MODEL.onnx mnist.npz -o ref.npz
-    .venv/bin/python      benchmarks/qonnx_agreement.py compare   MODEL.onnx mnist.npz ref.npz
+    .venv/bin/python      benchmarks/qonnx_agreement.py compare   MODEL.onnx mnist.npz ref.npz \
+        -o benchmarks/qonnx_agreement.md
 
 `reference` writes the scores of qonnx 1.0.0 for every test image (pixels / 255) and `compare` counts
-the images for which the integer graph chooses another class, apart from ties of qonnx's own scores.
+the images for which the integer graph chooses another class, apart from ties of qonnx's own scores;
+with -o it adds a row to that table.
 """
 
 import argparse
@@ -15,6 +17,14 @@ from pathlib import Path
 import numpy as np
 
 BATCH = 500
+HEADER = """# The integer graph beside qonnx
+
+Made by `benchmarks/qonnx_agreement.py` (its first lines give the commands), qonnx 1.0.0 in an
+environment of its own. MNIST test images; a tie is two classes with equal scores in qonnx.
+
+| model | images | other choices | ties | accuracy | accuracy in qonnx |
+|---|---:|---:|---:|---:|---:|
+"""
 
 
 def images(data: Path) -> np.ndarray:
@@ -42,8 +52,8 @@ def reference(model: Path, data: Path, out: Path) -> None:
     np.savez(out, scores=np.concatenate(scores))
 
 
-def compare(model: Path, data: Path, scores: Path) -> int:
-    """Print how many choices differ and return that number, ties apart."""
+def compare(model: Path, data: Path, scores: Path, out: Path | None) -> int:
+    """Print how many choices differ, ties apart, add a row to the table `out`, return the number."""
     from bitwright.compiler import load, lower  # noqa: PLC0415
     from bitwright.options import CompileOptions  # noqa: PLC0415
     from bitwright.sim.accuracy import program_predictions  # noqa: PLC0415
@@ -58,10 +68,14 @@ def compare(model: Path, data: Path, scores: Path) -> int:
     differ = (ours != theirs.argmax(axis=1)) & ~tied
     with np.load(data, allow_pickle=False) as npz:
         labels = npz["y_test"]
-    print(
-        f"{model.name}: {int(differ.sum())} of {len(ours)} choices differ ({int(tied.sum())} ties); "
-        f"accuracy {np.mean(ours == labels):.4f}, qonnx {np.mean(theirs.argmax(axis=1) == labels):.4f}"
+    accuracy, reference_accuracy = np.mean(ours == labels), np.mean(theirs.argmax(axis=1) == labels)
+    row = (
+        f"| {model.stem} | {len(ours)} | {int(differ.sum())} | {int(tied.sum())} "
+        f"| {accuracy:.4f} | {reference_accuracy:.4f} |\n"
     )
+    print(row, end="")
+    if out is not None:
+        out.write_text((out.read_text() if out.exists() else HEADER) + row)
     return int(differ.sum())
 
 
@@ -77,7 +91,7 @@ def main() -> int:
     if given.half == "reference":
         reference(given.model, given.data, given.out)
         return 0
-    return 1 if compare(given.model, given.data, given.scores) else 0
+    return 1 if compare(given.model, given.data, given.scores, given.out) else 0
 
 
 if __name__ == "__main__":
