@@ -22,7 +22,7 @@ from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Linear
 from bitwright.ir.program import Program
 from bitwright.ir.storage import graph_files, npz_bytes
-from bitwright.ir.types import Bipolar, Real, Ternary
+from bitwright.ir.types import Real
 from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.passes import INTEGER, SIMPLIFY, run
 from bitwright.passes.chain import QUANTIZERS
@@ -32,6 +32,7 @@ from bitwright.passes.declare_inputs import declare_inputs, parse_input
 from bitwright.passes.device_output import all_on_device, argmax_on_device, whole_model
 from bitwright.passes.integerize import integerize
 from bitwright.sim.accuracy import predictions
+from bitwright.sim.samples import random_inputs
 
 VECTORS = 16
 
@@ -139,29 +140,11 @@ def golden_vectors(program: Program, data: Data | None) -> dict[str, Array]:
     if data is not None:
         inputs = evaluate(program.head, data.first(VECTORS).inputs)
     else:
-        inputs = random_codes(program.body, VECTORS)
+        inputs = random_inputs(program.body, VECTORS)
     dtype = np.float32 if any(isinstance(v.elem, Real) for v in program.body.inputs) else np.float64
     outputs = evaluate(program.body, inputs, dtype=dtype)
     named = {f"in:{v.name}": inputs[v.name] for v in program.body.inputs}
     return named | {f"out:{v.name}": outputs[v.name] for v in program.body.outputs}
-
-
-def random_codes(graph: Graph, count: int, seed: int = 0) -> dict[str, Array]:
-    """Return random inputs of each input's own type; the first are all least and all greatest."""
-    rng = np.random.default_rng(seed)
-    out: dict[str, Array] = {}
-    for v in graph.inputs:
-        shape = (count, *v.shape)
-        if isinstance(v.elem, Real):
-            out[v.name] = rng.normal(0, 1, shape).astype(np.float32)
-            continue
-        levels = {Bipolar: [-1, 1], Ternary: [-1, 0, 1]}.get(type(v.elem))
-        drawn = (
-            rng.choice(levels, shape) if levels else rng.integers(v.elem.lo, v.elem.hi + 1, shape)
-        )
-        drawn[:1], drawn[1:2] = v.elem.lo, v.elem.hi
-        out[v.name] = drawn
-    return out
 
 
 def _emit(

@@ -12,11 +12,12 @@ from bitwright.errors import CompileError, MissingToolError, VerifyError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Dequantize
-from bitwright.ir.types import Real, is_integral
+from bitwright.ir.types import is_integral
 from bitwright.sim.accuracy import Device, program_predictions, share
 from bitwright.sim.build_folder import Build
 from bitwright.sim.layerwise import compare_layers
 from bitwright.sim.outcome import Outcome, Status
+from bitwright.sim.samples import random_inputs
 
 FLOAT_TOLERANCE = 1e-5
 FRAMES_RTL = 8
@@ -75,15 +76,7 @@ def model_samples(build: Build, count: int) -> dict[str, Array]:
     """Return samples for the model's own inputs: the user's, or random ones of each input's type."""
     if build.samples:
         return {n: a[:count] for n, a in build.samples.items()}
-    rng = np.random.default_rng(1)
-    out: dict[str, Array] = {}
-    golden = build.device_inputs()
-    for v in build.graph.inputs:
-        if isinstance(v.elem, Real):
-            out[v.name] = rng.uniform(0, 1, (count, *v.shape)).astype(np.float32)
-        else:
-            out[v.name] = golden[v.name][:count]
-    return out
+    return random_inputs(build.graph, count, seed=1)
 
 
 def first_difference(name: str, want: Array, got: Array) -> str | None:
@@ -135,7 +128,12 @@ def _as_reals(build: Build, x: dict[str, Array]) -> dict[str, Array]:
 
 def _layers(build: Build, work: Path) -> Outcome:
     del work
-    return compare_layers(build.graph, build.program.body, model_samples(build, 64))
+    program = build.program
+    parts = [random_inputs(program.body, 64, seed=2), build.device_inputs()]
+    if build.samples:
+        parts.append(evaluate(program.head, model_samples(build, 64)))
+    codes = {n: np.concatenate([p[n] for p in parts]) for n in parts[0]}
+    return compare_layers(build.graph, program, codes)
 
 
 def _compare_outputs(want: dict[str, Array], got: dict[str, Array]) -> Outcome:

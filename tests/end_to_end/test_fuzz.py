@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from bitwright.backends import c, verilog
 from bitwright.backends.artifact import Artifact
-from bitwright.compiler import lower, random_codes
+from bitwright.compiler import lower
 from bitwright.ir.program import Program
 from bitwright.ir.types import Bipolar, Int, Integral, Ternary
 from bitwright.options import CompileOptions, Cpu, Fold, OutputKind
 from bitwright.sim.bisect import layers_c, layers_rtl
 from bitwright.sim.rtl import RtlOptions, Simulator, Stalls
+from bitwright.sim.samples import random_inputs
 from tests.graphs import LayerSpec, mlp
 
 FRAMES = 6
@@ -92,7 +93,7 @@ def check_c(net: Net, cpu: Cpu) -> None:
     body = net.program.body
     with tempfile.TemporaryDirectory() as name:
         folder = write(c.emit(body, "net", c.COptions(cpu=cpu)), Path(name))
-        found = layers_c(folder, body, random_codes(body, FRAMES), "gcc", folder / "work")
+        found = layers_c(folder, body, random_inputs(body, FRAMES), "gcc", folder / "work")
         assert found is None, str(found)
 
 
@@ -104,7 +105,7 @@ def check_rtl(net: Net, fold: Fold | None) -> None:
     with tempfile.TemporaryDirectory() as name:
         artifact = verilog.emit(body, "net", verilog.VerilogOptions(fold=fold))
         folder = write(artifact, Path(name))
-        found = layers_rtl(folder, body, random_codes(body, FRAMES), options, folder / "work")
+        found = layers_rtl(folder, body, random_inputs(body, FRAMES), options, folder / "work")
         assert found is None, str(found)
 
 

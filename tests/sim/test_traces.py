@@ -7,11 +7,11 @@ import pytest
 
 from bitwright.backends import c
 from bitwright.backends.trace import layer_crc
-from bitwright.compiler import random_codes
 from bitwright.ir.graph import Graph
 from bitwright.sim.bisect import layers_c, layers_rtl, points_of, values_of
 from bitwright.sim.host_c import trace_c
 from bitwright.sim.rtl import RtlOptions, Simulator, Stalls, run_design
+from bitwright.sim.samples import random_inputs
 from tests.backends.verilog import bodies
 
 BODIES = [bodies.two_inputs, bodies.residual, bodies.mixed, bodies.single]
@@ -20,7 +20,7 @@ BODIES = [bodies.two_inputs, bodies.residual, bodies.mixed, bodies.single]
 @pytest.mark.parametrize("make", BODIES)
 def test_every_layer_of_the_rtl(make: Callable[[], Graph], tmp_path: Path) -> None:
     body = make()
-    folder, data = bodies.design(body, tmp_path / "d"), random_codes(body, 3)
+    folder, data = bodies.design(body, tmp_path / "d"), random_inputs(body, 3)
     options = RtlOptions(Stalls.BOTH, simulator=Simulator.ICARUS, trace=True, taps=True)
 
     result = run_design(folder, data, work=tmp_path, options=options)
@@ -36,7 +36,7 @@ def test_every_layer_of_the_rtl(make: Callable[[], Graph], tmp_path: Path) -> No
 @pytest.mark.parametrize("make", BODIES)
 def test_every_layer_of_the_c(make: Callable[[], Graph], tmp_path: Path) -> None:
     body = make()
-    folder, data = bodies.write(c.emit(body, "net"), tmp_path / "c"), random_codes(body, 3)
+    folder, data = bodies.write(c.emit(body, "net"), tmp_path / "c"), random_inputs(body, 3)
 
     _, trace = trace_c(folder, data, work=tmp_path)
 
