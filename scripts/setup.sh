@@ -11,6 +11,7 @@ has g++ || packages+=(g++)
 has make || packages+=(make)
 has iverilog || packages+=(iverilog) # optional: a second reader of the Verilog
 has ccache || packages+=(ccache)     # optional: builds again faster
+has clang || packages+=(clang)       # optional: a second reader of the C
 "$python" -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 packages+=($("$python" scripts/missing_libpython.py)) # Debian keeps it in a package of its own
 
