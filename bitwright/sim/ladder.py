@@ -18,6 +18,7 @@ from bitwright.sim.build_folder import Build
 from bitwright.sim.layerwise import compare_layers
 from bitwright.sim.outcome import Outcome, Status
 from bitwright.sim.samples import random_inputs
+from bitwright.sim.tolerance import relative_errors
 
 FLOAT_TOLERANCE = 1e-5
 FRAMES_RTL = 8
@@ -104,8 +105,7 @@ def _onnxruntime(build: Build, work: Path) -> Outcome:
     for name, reference in want.items():
         mine = got[name].reshape(reference.shape)
         values += reference.size
-        scale = float(np.abs(reference).max(initial=0)) or 1.0
-        error = np.abs(mine.astype(np.float64) - reference) / scale
+        error = relative_errors(mine, reference)
         worst = max(worst, float(error.max(initial=0)))
         bad = (error > FLOAT_TOLERANCE).reshape(error.shape[0], -1).any(axis=1)
         if bad.any():
@@ -142,8 +142,7 @@ def _compare_outputs(want: dict[str, Array], got: dict[str, Array]) -> Outcome:
         mine = np.asarray(got[name]).reshape(reference.shape)
         values += reference.size
         if reference.dtype.kind == "f":
-            scale = float(np.abs(reference).max(initial=0)) or 1.0
-            worst = float(np.abs(mine - reference).max(initial=0)) / scale
+            worst = float(relative_errors(mine, reference).max(initial=0))
             if worst > FLOAT_TOLERANCE:
                 return Outcome(Status.FAIL, values, f"{name!r} differs by {worst:.2e}")
             continue
@@ -209,8 +208,7 @@ def _on_samples(build: Build, inputs: dict[str, Array], device: Device, bisect: 
     """Run the user's samples through a device; its choices must be those of the integer graph."""
     want = program_predictions(build.program, inputs)
     got = program_predictions(build.program, inputs, device)
-    near = FLOAT_TOLERANCE * float(np.abs(want).max(initial=0)) if want.dtype.kind == "f" else 0
-    differ = np.abs(want - got) > near
+    differ = relative_errors(got, want) > (FLOAT_TOLERANCE if want.dtype.kind == "f" else 0)
     if differ.any():
         first = int(np.argmax(differ))
         codes = evaluate(build.program.head, {n: a[first : first + 1] for n, a in inputs.items()})

@@ -11,11 +11,12 @@ from bitwright.compiler import compile_model, write_build
 from bitwright.errors import MissingToolError
 from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Dequantize, IntLinear, Linear, Steps
-from bitwright.options import CompileOptions, Target
+from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.sim.build_folder import Build, read_build
 from bitwright.sim.ladder import Row, climb
 from bitwright.sim.layerwise import compare_layers
 from bitwright.sim.outcome import Status
+from bitwright.sim.tolerance import relative_errors
 from tests.graphs import LayerSpec, mlp, samples
 
 
@@ -102,3 +103,22 @@ def test_a_wrong_last_layer_fails_rung_3(build: Build, tmp_path: Path) -> None:
     row = rows(broken, tmp_path)["integers = quantized model, layer by layer"]
     assert row.outcome.status is Status.FAIL
     assert row.outcome.detail.startswith("output")
+
+
+def test_nan_and_infinity_are_never_close() -> None:
+    reference = np.array([1.0, -4.0, np.nan, np.inf, np.inf, 0.0])
+    mine = np.array([np.nan, -4.0, np.nan, np.inf, -np.inf, 1.0])
+    assert relative_errors(mine, reference).tolist() == [np.inf, 0.0, 0.0, 0.0, np.inf, 0.25]
+    assert relative_errors(np.array([]), np.array([])).size == 0
+
+
+def test_a_real_output_that_is_nan_fails_its_rung(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, out = examples / "digits" / "digits-float.onnx", tmp_path / "b"
+    options = CompileOptions(targets=(Target.C,), output=OutputKind.MODEL)
+    write_build(compile_model(model, options), model, out)
+    found = read_build(out)
+    broken = {n: np.full_like(a, np.nan) for n, a in found.device_outputs().items()}
+    monkeypatch.setattr("bitwright.sim.host_c.run_c", lambda *_a, **_o: broken)
+    assert rows(found, tmp_path)["C (gcc) = integers"].outcome.status is Status.FAIL
