@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 from bitwright.errors import VerifyError
 from bitwright.ir.graph import Constants, Graph
-from bitwright.ir.ops import ALL_OPS, Exactness, Op, Value
+from bitwright.ir.ops import ALL_OPS, Exactness, Op, Value, Window
 from bitwright.ir.types import Bipolar, Element, Int, Real, TensorType, Ternary
 
 _OPS = {kind.__name__: kind for kind in ALL_OPS}
@@ -91,6 +91,8 @@ def _encode(value: Any) -> Any:
         return str(value)
     if isinstance(value, Exactness):
         return [value.codes, value.wrong, value.checked]
+    if isinstance(value, Window):
+        return [getattr(value, f.name) for f in fields(value)]
     return value
 
 
@@ -102,11 +104,17 @@ def _decode(hint: Any, value: Any) -> Any:
         return hint[value]
     if hint is Exactness:
         return Exactness(*value)
+    if hint is Window:
+        return Window(*_tuples(value))
     if isinstance(value, list):
-        return tuple(value)
+        return _tuples(value)
     if isinstance(value, str) and hint is not str:
         return parse_element(value)
     return value
+
+
+def _tuples(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_tuples(v) if isinstance(v, list) else v for v in value)
 
 
 def _known(text: str, values: dict[str, Value]) -> Value:

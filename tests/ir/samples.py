@@ -11,30 +11,46 @@ from bitwright.ir.ops import (
     ArgMax,
     Arith,
     Arithmetic,
+    AveragePool,
     BatchNorm,
     Binarize,
     Clip,
+    Concat,
+    Conv,
+    ConvTranspose,
     CountThresholds,
     Dequantize,
     Encoding,
     Exactness,
     Function,
+    IntConv,
     IntLinear,
     Linear,
+    LocalResponseNorm,
     Lookup,
+    MaxPool,
+    MinPool,
+    Normalize,
     Op,
+    Pad,
     Permute,
     PRelu,
     Quantize,
+    Reduce,
+    Reduction,
     Requantize,
+    Resample,
     Reshape,
     Round,
     Rounding,
     Sign,
     Softmax,
     Steps,
+    SumPool,
+    Take,
     Transpose,
     Value,
+    Window,
 )
 from bitwright.ir.types import Bipolar, Element, Int, Real, TensorType
 
@@ -71,6 +87,37 @@ def _real_ops(b: Builder, x: Value, loc: str) -> None:
         b.op(kind, inputs, f"{loc}{kind.__name__}", loc, **attrs)
 
 
+def _spatial_ops(b: Builder, x: Value, q: Value, loc: str) -> None:
+    def real(name: str, *shape: int) -> Value:
+        return b.constant(name, np.linspace(-1, 2, int(np.prod(shape))).reshape(shape))
+
+    w = Window((2, 3), (2, 1), (1, 0), (0, 2), (1, 1))
+    rows = b.constant("rows", np.array([[0, 1], [1, 1]]))
+    image = b.op(Reshape, (x,), f"{loc}image", loc, shape=(1, 1, C, 1))
+    codes = b.op(Reshape, (q,), f"{loc}codes", loc, shape=(1, 1, C, 1))
+    ops: list[tuple[type[Op], tuple[Value, ...], dict[str, Any]]] = [
+        (Conv, (image, real("k", 2, 2, 3, 1), real("kb", 2)), {"window": w}),
+        (ConvTranspose, (image, real("kt", 2, 2, 3, 1)),
+         {"window": Window((2, 3), (2, 1), (1, 0), (0, 1), (1, 1)), "extra": (1, 0)}),
+        (AveragePool, (image,), {"window": w, "counted_before": (1, 0), "counted_after": (0, 1)}),
+        (MaxPool, (image,), {"window": w}),
+        (MinPool, (codes,), {"window": w}),
+        (Reduce, (image,), {"kind": Reduction.L2, "axes": (1, 2), "keep": False}),
+        (Normalize, (image,), {"axes": (1, 2), "epsilon": 1e-5}),
+        (LocalResponseNorm, (image,), {"size": 3, "alpha": 1e-4, "beta": 0.75, "bias": 1.0}),
+        (Resample, (image, rows, real("share", 2, 2)), {"axis": 2}),
+        (Take, (image, b.constant("picked", np.array([2, 0]))), {"axis": 2}),
+        (Pad, (codes,), {"before": (0, 1, 0, 0), "after": (0, 0, 2, 0), "value": 9.0}),
+        (Concat, (image, image), {"axis": 3}),
+        (IntConv, (codes, b.constant("ik", np.ones((2, 2, 3, 1), np.int64))),
+         {"window": w, "groups": 1, "encoding": Encoding.BIPOLAR, "elem": Int(-48, 42),
+          "pad": -1}),
+        (SumPool, (codes,), {"window": w, "elem": Int(-48, 42)}),
+    ]  # fmt: skip
+    for kind, inputs, attrs in ops:
+        b.op(kind, inputs, f"{loc}{kind.__name__}", loc, **attrs)
+
+
 def _integer_ops(b: Builder, q: Value, loc: str) -> None:
     def ints(name: str, *rows: Any) -> Value:
         return b.constant(name, np.array(rows, np.int64))
@@ -98,4 +145,5 @@ def every_op(name: str = "n") -> Graph:
     x, q = value(f"{name}x", Real(), 1, C), value(f"{name}q", Int(-8, 7), 1, C)
     _real_ops(b, x, name)
     _integer_ops(b, q, name)
+    _spatial_ops(b, x, q, name)
     return b.graph(name, [x, q], [op.output for op in b.ops])

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from bitwright.errors import VerifyError
+from bitwright.ir.evaluate import reduce, spatial  # noqa: F401 - they register their ops
 from bitwright.ir.evaluate.index import index_map
 from bitwright.ir.evaluate.integer import integer
 from bitwright.ir.evaluate.real import align, real
@@ -12,20 +13,26 @@ from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import (
     AddInt,
     Arithmetic,
+    Concat,
+    IntConv,
     IntLinear,
     Lookup,
     Op,
+    Pad,
     Permute,
     Requantize,
     Reshape,
     Steps,
+    SumPool,
+    Take,
     Transpose,
 )
 from bitwright.ir.types import Real
 
 Tap = Callable[[Op, Array], None]
-_INDEX = (Reshape, Transpose, Permute)
-_INTEGER = (IntLinear, Steps, Requantize, Lookup, AddInt)
+_INDEX = (Reshape, Transpose, Permute, Take, Pad, Concat)
+_INTEGER = (IntLinear, IntConv, SumPool, Steps, Requantize, Lookup, AddInt)
+_JOINS = (Arithmetic, Concat)  # ops that read data operands beyond the first
 
 
 def evaluate(
@@ -74,6 +81,12 @@ def evaluate_op(op: Op, args: list[Array | None], known: Mapping[str, Array]) ->
             raise VerifyError(f"{op.loc}: {v.name!r} has no value yet")
         sampled = v.name in known and isinstance(op, Arithmetic)
         arrays.append(align(a, len(op.output.shape)) if sampled else a)
+    if isinstance(op, Concat):
+        samples = max(a.shape[0] for a, v in zip(arrays, op.inputs, strict=True) if v.name in known)
+        fixed = ((a, v) for a, v in zip(arrays, op.inputs, strict=True))
+        arrays = [
+            a if v.name in known else np.broadcast_to(a, (samples, *v.shape)) for a, v in fixed
+        ]
     if isinstance(op, _INDEX):
         return index_map(op, *arrays)
     if isinstance(op, _INTEGER):
@@ -85,7 +98,7 @@ def evaluate_constant(op: Op, args: list[Array], dtype: type) -> Array:
     """Return what an op whose operands are all constants computes; no sample axis comes or goes."""
     pairs = zip(op.inputs, args, strict=True)
     typed: list[Array] = [np.asarray(a, _type(v.elem, dtype)) for v, a in pairs]
-    sampled = len(typed) if isinstance(op, Arithmetic) else 1  # one operand may be read twice
+    sampled = len(typed) if isinstance(op, _JOINS) else 1  # one operand may be read twice
     arrays: list[Array | None] = [a[None] if i < sampled else a for i, a in enumerate(typed)]
     with np.errstate(all="ignore"):
         y = evaluate_op(op, arrays, {v.name: typed[0] for v in op.inputs[:sampled]})

@@ -10,6 +10,7 @@ import numpy as np
 from bitwright.errors import VerifyError
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import AddInt, IntLinear, Lookup, Op, Requantize, Round, Steps
+from bitwright.ir.ops.integer import Classes, class_count
 from bitwright.ir.types import Integral
 
 _FLOAT_EXACT = 1 << 53  # float64 adds integers exactly below this
@@ -46,9 +47,33 @@ def matmul(x: Array, w: Array) -> Array:
     return np.asarray(x @ w.T)
 
 
+def by_class(x: Array, classes: Classes, *parameters: Array) -> tuple[Array, ...]:
+    """Return `x` as (rows, columns) and each parameter so that its axis 0 is 1 or the columns.
+
+    Columns are channels, or with border classes the elements of one batch item.
+    """
+    channels = x.shape[-1] if x.ndim > 1 else 1
+    if not classes:
+        return (x.reshape(-1, channels), *parameters)
+    place = np.zeros((1,) * len(classes), np.int64)
+    for axis, of_axis in enumerate(classes):
+        column = np.array(of_axis).reshape(-1, *(1,) * (len(classes) - axis - 1))
+        place = place * (max(of_axis) + 1) + column
+    row = (place.reshape(-1, 1) * channels + np.arange(channels)).reshape(-1)
+    count = class_count(classes)
+    wide = [_rows_of(p, row, row % channels, channels, count) for p in parameters]
+    return (x.reshape(-1, row.size), *wide)
+
+
+def _rows_of(p: Array, row: Array, channel: Array, channels: int, count: int) -> Array:
+    if p.shape[0] == 1:
+        return p
+    return np.asarray(p[row if p.shape[0] == channels * count else channel])
+
+
 @integer.register
 def _(op: Steps, x: Array, thresholds: Array, codes: Array) -> Array:
-    flat = x.reshape(-1, x.shape[-1] if op.inputs[0].shape else 1)
+    flat, thresholds, codes = by_class(x, op.classes, thresholds, codes)
     count = np.zeros(flat.shape, np.int64)
     rows = max(_CHUNK // max(flat.shape[1], 1), 1)
     for t in range(thresholds.shape[1]):
@@ -68,8 +93,9 @@ def shift_round(t: Array, shift: int, rounding: Round) -> Array:
 
 @integer.register
 def _(op: Requantize, x: Array, mul: Array, add: Array) -> Array:
-    y = shift_round(x * mul + add, op.shift, op.rounding) + op.zero
-    return np.asarray(np.clip(y, op.elem.lo, op.elem.hi))
+    flat, mul, add = by_class(x, op.classes, mul, add)
+    y = shift_round(flat * mul + add, op.shift, op.rounding) + op.zero
+    return np.asarray(np.clip(y, op.elem.lo, op.elem.hi)).reshape(x.shape)
 
 
 @integer.register

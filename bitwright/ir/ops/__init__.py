@@ -1,12 +1,13 @@
 """The operations of the IR: one frozen dataclass each; reading this list is reading the IR."""
 
 from bitwright.ir.ops.base import Op, Value, build
-from bitwright.ir.ops.index import Permute, Reshape, Transpose
+from bitwright.ir.ops.index import Concat, Pad, Permute, Reshape, Take, Transpose
 from bitwright.ir.ops.integer import (
     EXACT,
     AddInt,
     Encoding,
     Exactness,
+    IntConv,
     IntLinear,
     Lookup,
     Requantize,
@@ -31,6 +32,22 @@ from bitwright.ir.ops.real import (
     Sign,
     Softmax,
 )
+from bitwright.ir.ops.reduce import (
+    LocalResponseNorm,
+    Normalize,
+    Reduce,
+    Reduction,
+    Resample,
+)
+from bitwright.ir.ops.spatial import (
+    AveragePool,
+    Conv,
+    ConvTranspose,
+    MaxPool,
+    MinPool,
+    SumPool,
+)
+from bitwright.ir.ops.window import Window, plain_window
 
 ALL_OPS: tuple[type[Op], ...] = (
     Linear,
@@ -40,6 +57,13 @@ ALL_OPS: tuple[type[Op], ...] = (
     Clip,
     BatchNorm,
     Softmax,
+    Conv,
+    ConvTranspose,
+    AveragePool,
+    Reduce,
+    Normalize,
+    LocalResponseNorm,
+    Resample,
     Quantize,
     Binarize,
     Sign,
@@ -49,7 +73,14 @@ ALL_OPS: tuple[type[Op], ...] = (
     Reshape,
     Transpose,
     Permute,
+    Take,
+    Pad,
+    Concat,
+    MaxPool,
+    MinPool,
     IntLinear,
+    IntConv,
+    SumPool,
     Steps,
     Requantize,
     Lookup,
@@ -57,8 +88,11 @@ ALL_OPS: tuple[type[Op], ...] = (
 )
 
 __all__ = [
-    "ALL_OPS", "EXACT", "Activation", "AddInt", "ArgMax", "Arith", "Arithmetic", "BatchNorm",
-    "Binarize", "Clip", "CountThresholds", "Dequantize", "Encoding", "Exactness", "Function",
-    "IntLinear", "Linear", "Lookup", "Op", "PRelu", "Permute", "Quantize", "Requantize", "Reshape",
-    "Round", "Rounding", "Sign", "Softmax", "Steps", "Transpose", "Value", "build",
+    "ALL_OPS", "EXACT", "Activation", "AddInt", "ArgMax", "Arith", "Arithmetic", "AveragePool",
+    "BatchNorm", "Binarize", "Clip", "Concat", "Conv", "ConvTranspose", "CountThresholds",
+    "Dequantize", "Encoding", "Exactness", "Function", "IntConv", "IntLinear", "Linear",
+    "LocalResponseNorm", "Lookup", "MaxPool", "MinPool", "Normalize", "Op", "PRelu", "Pad",
+    "Permute", "Quantize", "Reduce", "Reduction", "Requantize", "Resample", "Reshape", "Round",
+    "Rounding", "Sign", "Softmax", "Steps", "SumPool", "Take", "Transpose", "Value", "Window",
+    "build", "plain_window",
 ]  # fmt: skip

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from math import prod
 
 from bitwright.errors import VerifyError
 from bitwright.ir.ops.base import Op, Value
+from bitwright.ir.ops.spatial import check_filters, window_shape
+from bitwright.ir.ops.window import Window
 from bitwright.ir.types import Bipolar, Element, Int, Integral, Real, TensorType, Ternary
 
 
@@ -52,11 +55,27 @@ def coded(op: Op, elem: Element) -> None:
     op.expect(not isinstance(elem, Real), "the result is real")
 
 
-def per_channel(op: Op, value: Value, rank: int = 1) -> None:
-    """Raise VerifyError unless axis 0 of `value` is 1 or the number of channels of the operand."""
+Classes = tuple[tuple[int, ...], ...]
+
+
+def class_count(classes: Classes) -> int:
+    """Return how many border classes there are; 1 when positions do not matter."""
+    return prod(max(axis, default=0) + 1 for axis in classes)
+
+
+def per_channel(op: Op, value: Value, rank: int = 1, classes: Classes = ()) -> None:
+    """Raise VerifyError unless axis 0 of `value` is 1 or the number of channels of the operand.
+
+    With border classes it may also be classes times channels.
+    """
     x = op.inputs[0].shape
-    ok = len(value.shape) == rank and value.shape[0] in {1, x[-1] if x else 1}
+    channels = x[-1] if x else 1
+    sizes = {1, channels, class_count(classes) * channels}
+    ok = len(value.shape) == rank and value.shape[0] in sizes
     op.expect(ok, f"{value.name!r} is {value.shape}, operand is {x}")
+    if classes:
+        fits = tuple(map(len, classes)) == x[1:-1]
+        op.expect(fits, f"border classes of {tuple(map(len, classes))} do not fit {x}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +101,45 @@ class IntLinear(Op):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntConv(Op):
+    """Conv in integers; operands x (N, *S, C), w (O, *K, C / groups) and, when given, b (O,).
+
+    A tap outside reads the code `pad` (the zero point of x; 0 leaves the tap out, as under bipolar
+    activations). Weights are the integers themselves; `elem` is the interval that they can reach.
+    """
+
+    window: Window
+    groups: int
+    encoding: Encoding
+    elem: Int
+    pad: int = 0
+
+    def infer(self) -> TensorType:
+        """Take the positions of the window and the number of filters."""
+        coded(self, self.elem)
+        filters = check_filters(self, self.window.kernel, self.groups)
+        return TensorType(self.elem, (*window_shape(self, self.window), filters))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Steps(Op):
     """`y = codes[c, number of t in thresholds[c] with x >= t]`; operands x, thresholds, codes.
 
-    Thresholds (1 or C, T) ascend; codes are (1 or C, T + 1). "Never" is x's hi + 1.
+    Thresholds (1 or C, T) ascend; codes are (1 or C, T + 1). "Never" is x's hi + 1. With border
+    `classes` (per spatial axis the class of each position) there is a row for each class and
+    channel: row = (class of axis 1 * classes of axis 2 + class of axis 2) * C + c.
     """
 
     elem: Integral
     exactness: Exactness = EXACT
+    classes: Classes = ()
 
     def infer(self) -> TensorType:
         """Keep the shape."""
         coded(self, self.elem)
         _, thresholds, codes = self.inputs
-        per_channel(self, thresholds, 2)
-        per_channel(self, codes, 2)
+        per_channel(self, thresholds, 2, self.classes)
+        per_channel(self, codes, 2, self.classes)
         self.expect(codes.shape[1] == thresholds.shape[1] + 1, "one code more than thresholds")
         return TensorType(self.elem, self.inputs[0].shape)
 
@@ -106,7 +149,7 @@ class Requantize(Op):
     """`y = clamp(round((x * mul[c] + add[c]) / 2^shift) + zero)`; operands x, mul, add.
 
     FLOOR is floor division; HALF_EVEN rounds to nearest, ties to even, and needs shift >= 1.
-    The clamp is to the interval of `elem`.
+    The clamp is to the interval of `elem`. Border `classes` are as those of Steps.
     """
 
     elem: Int
@@ -114,12 +157,13 @@ class Requantize(Op):
     zero: int
     rounding: Round
     exactness: Exactness = EXACT
+    classes: Classes = ()
 
     def infer(self) -> TensorType:
         """Keep the shape."""
         coded(self, self.elem)
-        per_channel(self, self.inputs[1])
-        per_channel(self, self.inputs[2])
+        per_channel(self, self.inputs[1], 1, self.classes)
+        per_channel(self, self.inputs[2], 1, self.classes)
         check_shift(self, self.shift, self.rounding)
         return TensorType(self.elem, self.inputs[0].shape)
 
