@@ -65,7 +65,8 @@ module harness #(parameter SF = 4, parameter NF = 4, parameter ACC_W = 10) (
         .WEIGHT_FILE("weight.mem")
     ) u_mvu (
         .clk(clk), .rst_n(rst_n), .s_axis_tdata(x_reg), .s_axis_tvalid(valid_reg),
-        .s_axis_tready(s_ready), .m_axis_tdata(y), .m_axis_tvalid(m_valid), .m_axis_tready(ready_reg)
+        .s_axis_tready(s_ready), .s_axis_tuser(1'b1),
+        .m_axis_tdata(y), .m_axis_tvalid(m_valid), .m_axis_tready(ready_reg)
     );
 endmodule
 `default_nettype wire

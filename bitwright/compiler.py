@@ -19,17 +19,18 @@ from bitwright.frontend import load_model
 from bitwright.frontend.data import Data, load_data
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Linear
+from bitwright.ir.ops import Conv, Linear
 from bitwright.ir.program import Program
 from bitwright.ir.storage import graph_files, npz_bytes
 from bitwright.ir.types import Real
 from bitwright.options import CompileOptions, OutputKind, Target
-from bitwright.passes import INTEGER, SIMPLIFY, run
+from bitwright.passes import FLOAT, INTEGER, QUANTIZED, SIMPLIFY, run
 from bitwright.passes.chain import QUANTIZERS
 from bitwright.passes.compress import Kind, Recipe, compress, parse_weights
 from bitwright.passes.compress.recipe import EDGE_BITS, STEPS_BITS
 from bitwright.passes.declare_inputs import declare_inputs, parse_input
 from bitwright.passes.device_output import all_on_device, argmax_on_device, whole_model
+from bitwright.passes.hoist_maps import hoist_maps
 from bitwright.passes.integerize import integerize
 from bitwright.sim.accuracy import predictions
 from bitwright.sim.samples import random_inputs
@@ -49,6 +50,11 @@ class Compiled:
     options: CompileOptions
     data: Data | None
 
+    @property
+    def compressed(self) -> bool:
+        """Whether bitwright placed the quantizers."""
+        return has_quantizers(self.graph) and not has_quantizers(self.original)
+
 
 def compile_model(model: Path, options: CompileOptions) -> Compiled:
     """Compile the ONNX file `model`; CompileError says which node and what to do."""
@@ -64,7 +70,7 @@ def compile_model(model: Path, options: CompileOptions) -> Compiled:
 
 def load(model: Path, options: CompileOptions) -> Graph:
     """Return the simplified real graph of an ONNX file, its integer inputs declared."""
-    graph = run(load_model(model), SIMPLIFY)
+    graph = run(load_model(model, keep_batch=options.keep_batch), SIMPLIFY)
     if options.inputs:
         graph = declare_inputs(graph, [parse_input(text) for text in options.inputs])
         graph.verify()
@@ -72,18 +78,19 @@ def load(model: Path, options: CompileOptions) -> Graph:
 
 
 def quantize(graph: Graph, options: CompileOptions) -> Graph:
-    """Compress a float graph as the options ask; a quantized one comes back as it is."""
+    """Compress a float graph as the options ask, and ready a quantized one to become integers."""
     asked = options.weights or options.activations or options.calibrate
-    if not asked or has_quantizers(graph):
-        return graph
+    if has_quantizers(graph):
+        return run(graph, QUANTIZED)
+    if not asked:
+        return run(graph, FLOAT)
     if options.calibrate is None:
         raise CompileError(
             "compressing a float model needs samples for its activation ranges: --calibrate data.npz"
         )
     samples = load_data(options.calibrate, graph, options.preprocess)
     graph = compress(graph, recipe_of(options), samples.inputs)
-    graph.verify()
-    return graph
+    return run(graph, QUANTIZED)
 
 
 def recipe_of(options: CompileOptions) -> Recipe:
@@ -104,7 +111,9 @@ def costliest_layer(compiled: Compiled, data: Data) -> tuple[str, float]:
         raise CompileError("the costliest layer needs calibration samples and labels")
     samples = load_data(options.calibrate, compiled.original, options.preprocess)
     found: list[tuple[float, str]] = []
-    for loc in dict.fromkeys(op.loc for op in compiled.original.ops if isinstance(op, Linear)):
+    for loc in dict.fromkeys(
+        op.loc for op in compiled.original.ops if isinstance(op, Linear | Conv)
+    ):
         graph = compress(compiled.original, recipe_of(options), samples.inputs, only=loc)
         right = predictions(graph, data.inputs) == data.labels
         found.append((float(np.mean(right)), loc))
@@ -122,6 +131,8 @@ def lower(graph: Graph, options: CompileOptions) -> Program:
     program = integerize(graph)
     program.verify()
     program = replace(program, body=run(program.body, INTEGER))
+    if options.output is not OutputKind.MODEL:
+        program = hoist_maps(program)
     if options.output is OutputKind.ARGMAX:
         program = argmax_on_device(program)
     elif options.output is OutputKind.MODEL:

@@ -76,6 +76,7 @@ class CompileOptions:
     cycles: int | None = None
     fold: Fold | None = None
     name: str | None = None
+    keep_batch: bool = False  # the batch that the model fixes, instead of 1
 
 
 def options_from(given: Mapping[str, Any]) -> CompileOptions:

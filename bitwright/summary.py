@@ -12,11 +12,13 @@ from rich.table import Table
 from bitwright.compiler import Compiled, costliest_layer, has_quantizers, load, lower
 from bitwright.errors import CompileError, UnsupportedError
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import Dequantize, IntLinear, Linear, Op
+from bitwright.ir.ops import Conv, ConvTranspose, Dequantize, IntConv, IntLinear, Linear, Op
 from bitwright.ir.types import Integral
 from bitwright.options import CompileOptions, Target
 from bitwright.sim.accuracy import predictions, program_predictions, share
 
+_CODED = (IntLinear, IntConv)
+_DOTS = (*_CODED, Linear, Conv, ConvTranspose)
 MUCH = 2.0  # points of accuracy
 SENSITIVITY_SAMPLES = 1000
 
@@ -61,21 +63,24 @@ def layer_table(graph: Graph) -> Table:
 
 
 def _encoding(op: Op) -> str:
-    return op.encoding.value if isinstance(op, IntLinear) else ""
+    return op.encoding.value if isinstance(op, _CODED) else ""
 
 
 def _macs(op: Op) -> int:
-    if not isinstance(op, IntLinear | Linear):
+    if not isinstance(op, _DOTS):
         return 0
-    return prod(op.output.shape) * op.inputs[1].shape[1]
+    results = op.inputs[0] if isinstance(op, ConvTranspose) else op.output
+    filters = op.inputs[1].shape[0] if isinstance(op, ConvTranspose) else 1
+    positions = prod(results.shape[:-1]) if isinstance(op, ConvTranspose) else results.type.size
+    return positions * filters * prod(op.inputs[1].shape[1:])
 
 
 def _weight_bits(op: Op, coded: Mapping[str, Integral]) -> int:
     """Return the bits of a layer's weights: as stored, as their codes, or as float32."""
-    if not isinstance(op, IntLinear | Linear):
+    if not isinstance(op, _DOTS):
         return 0
     w = op.inputs[1]
-    if isinstance(op, IntLinear):
+    if isinstance(op, _CODED):
         top = max(
             abs(w.type.integer.lo), w.type.integer.hi
         ).bit_length()  # the greatest exponent, + 1
@@ -102,12 +107,12 @@ def accuracy_lines(compiled: Compiled) -> Iterator[str]:
         yield f"integer graph agrees with the model on {share(integer == original)}"
         return
     yield f"accuracy of the model            {share(original == labels)}"
-    if compiled.original is not compiled.graph:
+    if compiled.compressed:
         quantized = predictions(compiled.graph, inputs)
         yield f"accuracy of the quantized model  {share(quantized == labels)}"
     yield f"accuracy of the device's program {share(integer == labels)}"
     points = 100 * float(np.mean(original == labels) - np.mean(integer == labels))
-    if compiled.original is not compiled.graph and points > MUCH:
+    if compiled.compressed and points > MUCH:
         loc, left = costliest_layer(compiled, compiled.data.first(SENSITIVITY_SAMPLES))
         yield (
             f"compression costs {points:.1f} points; layer {loc!r} costs most (accuracy "
@@ -144,5 +149,5 @@ def notes(compiled: Compiled) -> Iterator[str]:
     """Yield what the user may not expect: options without effect."""
     options = compiled.options
     asked = options.weights or options.activations or options.scales
-    if asked and compiled.original is compiled.graph:
+    if asked and not compiled.compressed:
         yield "note: the model brings its own quantizers; --weights, --activations, --scales did nothing"

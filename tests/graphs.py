@@ -12,6 +12,7 @@ from bitwright.ir.ops import (
     Arithmetic,
     BatchNorm,
     Binarize,
+    Conv,
     Dequantize,
     Function,
     Linear,
@@ -19,6 +20,7 @@ from bitwright.ir.ops import (
     Rounding,
     Sign,
     Value,
+    Window,
 )
 from bitwright.ir.types import Bipolar, Element, Int, Real, TensorType, Ternary
 
@@ -36,9 +38,41 @@ class LayerSpec:
     corner: str = ""  # zero row, plus, minus (all weights), gamma 0
 
 
-def draw_weights(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Array:
-    levels = {"bipolar": [-1, 1], "ternary": [-1, 0, 1], "pow2": [-4, -2, -1, 0, 1, 2, 4]}
-    return rng.choice(levels.get(kind, list(range(-128, 128))), shape).astype(np.int64)
+@dataclass(frozen=True)
+class ConvSpec(LayerSpec):
+    """A convolution of channels-last data; numbers along the spatial axes, one for each.
+
+    A bias may also be `own`: integers with a scale that is not the accumulator's.
+    """
+
+    kernel: tuple[int, ...] = (3, 3)
+    strides: tuple[int, ...] = ()
+    dilations: tuple[int, ...] = ()
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    groups: int = 1
+
+    @property
+    def window(self) -> Window:
+        """The window, what is not given being the usual."""
+        ones, zeros = (1,) * len(self.kernel), (0,) * len(self.kernel)
+        return Window(
+            self.kernel, self.strides or ones, self.before or zeros, self.after or zeros,
+            self.dilations or ones,
+        )  # fmt: skip
+
+
+_LEVELS = {
+    "bipolar": [-1, 1],
+    "ternary": [-1, 0, 1],
+    "pow2": [-4, -2, -1, 0, 1, 2, 4],
+    "int4": list(range(-7, 8)),
+    "int8": list(range(-128, 128)),
+}
+
+
+def draw_weights(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
+    return rng.choice(_LEVELS[kind], shape).astype(np.int64)
 
 
 def cornered(codes: Array, spec: LayerSpec) -> Array:
@@ -73,25 +107,63 @@ def quantize(b: Builder, x: Value, kind: str, name: str, scale: float = 0.5) -> 
 
 def linear(b: Builder, rng: np.random.Generator, x: Value, spec: LayerSpec, name: str) -> Value:
     """Append one layer of `spec`, quantizer included."""
-    n = x.shape[-1]
-    drawn = draw_weights(rng, spec.weights, (spec.outputs, n))
+    w = _weights(b, rng, spec, (spec.outputs, x.shape[-1]), name)
+    operands: tuple[Value, ...] = (x, w)
+    if spec.bias != "none":
+        operands = (x, w, b.constant(f"{name}.b", rng.normal(0, 1, spec.outputs)))
+    y = b.op(Linear, operands, f"{name}.mm", name)
+    return _finished(b, rng, y, spec, name)
+
+
+def conv(b: Builder, rng: np.random.Generator, x: Value, spec: ConvSpec, name: str) -> Value:
+    """Append a convolution of `spec` over channels-last data, quantizer included."""
+    shape = (spec.outputs, *spec.kernel, x.shape[-1] // spec.groups)
+    w = _weights(b, rng, spec, shape, name)
+    bias = _bias(b, rng, x, spec, name)
+    y = b.op(Conv, (x, w, *bias), f"{name}.conv", name, window=spec.window, groups=spec.groups)
+    return _finished(b, rng, y, spec, name)
+
+
+def _weights(
+    b: Builder, rng: np.random.Generator, spec: LayerSpec, shape: tuple[int, ...], name: str
+) -> Value:
+    drawn = draw_weights(rng, spec.weights, shape)
     codes = b.constant(f"{name}.w", cornered(drawn, spec))
     scale = b.constant(
         f"{name}.ws", rng.uniform(0.01, 0.1, spec.outputs).astype(np.float32).astype(np.float64)
     )
     zero = b.constant(f"{name}.wz", np.array([0.0]))
-    w = b.op(Dequantize, (codes, scale, zero), f"{name}.wr", name, axis=0)
-    operands: tuple[Value, ...] = (x, w)
-    if spec.bias != "none":
-        operands = (x, w, b.constant(f"{name}.b", rng.normal(0, 1, spec.outputs)))
-    y = b.op(Linear, operands, f"{name}.mm", name)
+    return b.op(Dequantize, (codes, scale, zero), f"{name}.wr", name, axis=0)
+
+
+def _bias(
+    b: Builder, rng: np.random.Generator, x: Value, spec: LayerSpec, name: str
+) -> tuple[Value, ...]:
+    """Return the bias: reals, or integers on the accumulator's grid or on another."""
+    if spec.bias == "none":
+        return ()
+    if spec.bias == "real":
+        return (b.constant(f"{name}.b", rng.normal(0, 1, spec.outputs)),)
+    scale = np.array([0.03125])
+    if spec.bias == "grid":
+        source = next(op for op in b.ops if op.name == x.name)
+        scale = b.constants[f"{name}.ws"] * b.constants[source.inputs[1].name]
+    codes = b.constant(f"{name}.b", rng.integers(-50, 51, spec.outputs))
+    parameters = b.constant(f"{name}.bs", scale), b.constant(f"{name}.bz", np.array([0.0]))
+    return (b.op(Dequantize, (codes, *parameters), f"{name}.br", name, axis=0),)
+
+
+def _finished(
+    b: Builder, rng: np.random.Generator, y: Value, spec: LayerSpec, name: str
+) -> Value:
+    """Append what follows the dot product: batch norm, activation, quantizer."""
     if spec.batch_norm:
         normal = {p: rng.normal(0, 1, spec.outputs) for p in "gbm"}
         if spec.corner == "gamma 0":
             normal["g"][0] = 0.0
         gamma, beta, mean = (b.constant(f"{name}.{p}", a) for p, a in normal.items())
         var = b.constant(f"{name}.v", rng.uniform(0.1, 2, spec.outputs))
-        y = b.op(BatchNorm, (y, gamma, beta, mean, var), f"{name}.bn", name, epsilon=1e-5, axis=1)
+        y = b.op(BatchNorm, (y, gamma, beta, mean, var), f"{name}.bn", name, epsilon=1e-5, axis=len(y.shape) - 1)
     if spec.relu:
         y = b.op(Activation, (y,), f"{name}.relu", name, kind=Function.RELU)
     return y if spec.quantizer == "none" else quantize(b, y, spec.quantizer, f"{name}.act")

@@ -1,10 +1,32 @@
-"""Group the body's ops into layers: a dot product with the integer function that follows it."""
+"""Group the body's ops into layers: a sum of many terms with the integer function that follows it."""
 
 from dataclasses import dataclass
 
 from bitwright.backends.names import Names, comment
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import IntLinear, Op, Requantize, Reshape, Steps, Value
+from bitwright.ir.ops import (
+    Activation,
+    Arithmetic,
+    AveragePool,
+    BatchNorm,
+    Clip,
+    Conv,
+    ConvTranspose,
+    IntConv,
+    IntLinear,
+    Linear,
+    Op,
+    PRelu,
+    Requantize,
+    Reshape,
+    Steps,
+    SumPool,
+    Value,
+)
+
+_INTEGER_SUMS = (IntLinear, IntConv, SumPool)
+_REAL_HOSTS = (Conv, ConvTranspose, Linear, AveragePool, Arithmetic, BatchNorm)
+_BY_CHANNEL = (Conv, ConvTranspose, Linear)  # whose kernels know the channel of a result
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +56,44 @@ class Layer:
 def layers_of(graph: Graph, names: Names) -> tuple[Layer, ...]:
     """Return the layers of `graph` in execution order.
 
-    An IntLinear whose accumulator only one Steps or Requantize reads is fused with it.
+    An integer sum whose only reader is a Steps or Requantize is fused with it; a real sum with the
+    element-by-element ops that follow, as long as each is the only reader of the one before.
     """
     readers = graph.readers()
     outputs = {v.name for v in graph.outputs}
-    fused: dict[str, Op] = {}
-    for op in graph.ops:
-        after = readers.get(op.name, [])
-        if isinstance(op, IntLinear) and len(after) == 1 and op.name not in outputs:
-            reader = after[0]
-            if isinstance(reader, Steps | Requantize) and reader.inputs[0].name == op.name:
-                fused[op.name] = reader
-    skipped = {op.name for op in fused.values()}
     layers = []
+    skipped: set[str] = set()
     for op in graph.ops:
         if op.name in skipped:
             continue
-        ops = (op, fused[op.name]) if op.name in fused else (op,)
+        ops = [op]
+        while ops[-1].name not in outputs:
+            after = readers.get(ops[-1].name, [])
+            if len(after) != 1 or not _fuses(graph, ops, after[0]):
+                break
+            ops.append(after[0])
+        skipped.update(o.name for o in ops[1:])
         label = op.loc if not isinstance(op, Reshape) else op.name
-        layers.append(Layer(names.fresh(label, "layer"), ops, comment(op.loc)))
+        layers.append(Layer(names.fresh(label, "layer"), tuple(ops), comment(op.loc)))
     return tuple(layers)
+
+
+def _fuses(graph: Graph, ops: list[Op], reader: Op) -> bool:
+    """Tell whether `reader`, which alone reads the last of `ops`, can be computed with them."""
+    first = ops[0]
+    if reader.inputs[0].name != ops[-1].name:
+        return False
+    if isinstance(first, _INTEGER_SUMS):
+        return len(ops) == 1 and isinstance(reader, Steps | Requantize)
+    if isinstance(first, _BY_CHANNEL) and isinstance(reader, BatchNorm | PRelu):
+        return _by_channel(graph, reader)
+    return isinstance(first, _REAL_HOSTS) and isinstance(reader, Activation | Clip)
+
+
+def _by_channel(graph: Graph, op: BatchNorm | PRelu) -> bool:
+    """Tell whether the parameters of `op` are constant and lie along the last axis."""
+    if not all(graph.is_constant(v) for v in op.inputs[1:]):
+        return False
+    if isinstance(op, BatchNorm):
+        return op.axis == len(op.output.shape) - 1
+    return all(d == 1 for d in op.inputs[1].shape[:-1])

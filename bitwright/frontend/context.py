@@ -168,7 +168,7 @@ class Context:
             op = build(kind, inputs, name, node.loc, **attrs)
         except VerifyError as error:
             raise CompileError(plain(str(error), 400)) from error
-        self._check_result(node, op.output.shape)
+        self.check_result(node, op.output.shape)
         known = [self.builder.constants.get(v.name) for v in inputs]
         arrays = [k for k in known if k is not None]
         if len(arrays) == len(inputs) and kind is not Dequantize:
@@ -188,7 +188,8 @@ class Context:
         if self.computed > MAX_COMPUTED:
             raise CompileError(f"{node.loc}: constants computed so far take more than 1 GiB")
 
-    def _check_result(self, node: Node, shape: tuple[int, ...]) -> None:
+    def check_result(self, node: Node, shape: tuple[int, ...]) -> None:
+        """Raise CompileError when a result of this shape is too large, or holds nothing."""
         check_size(f"{node.loc}: result", shape)
         if prod(shape) == 0:
             raise CompileError(f"{node.loc}: its result of shape {shape} holds nothing")

@@ -34,6 +34,8 @@ def _output(ctx: Context, name: str) -> Value:
     if isinstance(found, Unavailable):
         raise CompileError(f"the model's output {show(name)} cannot be computed: {found.reason}")
     if isinstance(found, Constant):
+        if not found.array.size:
+            raise CompileError(f"the model's output {show(name)} holds nothing")
         return ctx.place(name, found)
     return found
 

@@ -15,6 +15,7 @@ from bitwright.frontend.shape_rules import (
     flattened,
     permutation,
     reshaped,
+    sliced,
     squeezed,
     unsqueezed,
 )
@@ -168,11 +169,11 @@ def _slice(node: Node, arrays: Inputs) -> Array:
         raise IndexError("starts")
     axes = _ints(node, arrays, "axes", 3) or tuple(range(len(starts)))
     steps = _ints(node, arrays, "steps", 4) or (1,) * len(starts)
-    cut = [slice(None)] * x.ndim
-    for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        low = None if step < 0 and end < -x.shape[axis] else end
-        cut[axis_of(axis, x.ndim, node.loc)] = slice(start, low, step)
-    return x[tuple(cut)]
+    for axis, *cut in zip(axes, starts, ends, steps, strict=True):
+        at = axis_of(axis, x.ndim, node.loc)
+        taken = sliced(x.shape[at], *cut)
+        x = np.take(x, np.arange(taken.start, taken.stop, taken.step), axis=at)
+    return x
 
 
 def _expand(node: Node, arrays: Inputs) -> Array:
@@ -207,6 +208,27 @@ def _flatten(node: Node, arrays: Inputs) -> Array:
     return x.reshape(flattened(x.shape, node.integer("axis", 1), node.loc))
 
 
+def _reduction(function: Callable[..., Array]) -> Callable[[Node, Inputs], Array]:
+    def run(node: Node, arrays: Inputs) -> Array:
+        x, axes = _need(arrays, 0), _ints(node, arrays, "axes", 1)
+        if not axes and node.integer("noop_with_empty_axes", 0):
+            raise Refusal("it reduces no axis of a constant", "leave it out")
+        places = tuple(axis_of(a, x.ndim, node.loc) for a in axes) if axes else None
+        y = function(x, axis=places, keepdims=bool(node.integer("keepdims", 1)))
+        return np.asarray(y).astype(x.dtype)
+
+    return run
+
+
+def _tile(node: Node, arrays: Inputs) -> Array:
+    x, repeats = _need(arrays, 0), [int(i) for i in _need(arrays, 1).reshape(-1)]
+    if len(repeats) != x.ndim:
+        raise IndexError("repeats")
+    shape = tuple(d * r for d, r in zip(x.shape, repeats, strict=True))
+    check_size(f"{node.loc}: result", shape, x.itemsize)
+    return np.tile(x, repeats)
+
+
 def _where(node: Node, arrays: Inputs) -> Array:
     c, a, b = (_need(arrays, i) for i in range(3))
     check_size(f"{node.loc}: result", (prod(np.broadcast_shapes(c.shape, a.shape, b.shape)),), 8)
@@ -228,6 +250,12 @@ FOLDERS: dict[str, Callable[[Node, Inputs], Array]] = {
     "Transpose": _transpose,
     "Flatten": _flatten,
     "Where": _where,
+    "Tile": _tile,
+    "ReduceMax": _reduction(np.max),
+    "ReduceMin": _reduction(np.min),
+    "ReduceProd": _reduction(np.prod),
+    "ReduceSum": _reduction(np.sum),
+    "ReduceMean": _reduction(np.mean),
     "Add": _broadcast(np.add),
     "Sub": _broadcast(np.subtract),
     "Mul": _broadcast(np.multiply),
@@ -237,6 +265,14 @@ FOLDERS: dict[str, Callable[[Node, Inputs], Array]] = {
     "Min": _broadcast(np.minimum),
     "Max": _broadcast(np.maximum),
     "Equal": _broadcast(np.equal),
+    "Less": _broadcast(np.less),
+    "LessOrEqual": _broadcast(np.less_equal),
+    "Greater": _broadcast(np.greater),
+    "GreaterOrEqual": _broadcast(np.greater_equal),
+    "And": _broadcast(np.logical_and),
+    "Or": _broadcast(np.logical_or),
+    "Xor": _broadcast(np.logical_xor),
+    "Not": _unary(np.logical_not),
     "Sqrt": _unary(np.sqrt),
     "Neg": _unary(np.negative),
     "Abs": _unary(np.abs),

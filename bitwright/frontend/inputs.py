@@ -40,6 +40,8 @@ def input_value(info: Any, batch: int) -> Value:
     tensor = info.type.tensor_type
     shape = tuple(_dimension(d, i, batch, name) for i, d in enumerate(tensor.shape.dim))
     check_size(f"input {name}", shape)
+    if 0 in shape:
+        raise CompileError(f"input {name} of shape {shape} holds nothing")
     return Value(info.name, TensorType(_element(tensor.elem_type, name), shape))
 
 

@@ -20,10 +20,12 @@ _KEEPS_WHOLE = {"Add", "Sub", "Mul", "Identity", "Reshape", "Transpose", "Squeez
 _READS_WHOLE = {*_KEEPS_WHOLE, "Cast", "Relu", "ArgMax", "Flatten", "DequantizeLinear"}
 
 
-def load_model(path: Path) -> Graph:
+def load_model(path: Path, *, keep_batch: bool = False) -> Graph:
     """Return the real graph of the ONNX model in `path`, named after the file.
 
-    Every value has ONNX's shape, with a batch of 1. The graph is verified.
+    Every value has ONNX's shape, with a batch of 1, or with `keep_batch` the one that the model
+    fixes. Tensors of float16 and float64 are taken as float32, in which everything is computed.
+    The graph is verified.
 
     Raises:
         CompileError: the file is no valid model, or its shapes, numbers or names do not fit.
@@ -36,7 +38,8 @@ def load_model(path: Path) -> Graph:
     inputs = real_inputs(proto)
     nodes = [read_node(n) for n in proto.node]
     functions = {(f.domain, f.name) for f in model.functions}
-    ctx = Context(opset_of(model), _names(proto, nodes), fixed_batch(inputs), path.parent)
+    batch = 1 if keep_batch else fixed_batch(inputs)
+    ctx = Context(opset_of(model), _names(proto, nodes), batch, path.parent)
     values = [input_value(v, ctx.batch) for v in inputs]
     ctx.env.update({v.name: v for v in values})
     _constants(ctx, proto, path)

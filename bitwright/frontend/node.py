@@ -56,6 +56,11 @@ class Node:
         found = self._get(name, _KINDS.INTS)
         return None if found is None else tuple(int(i) for i in found.ints)
 
+    def reals(self, name: str) -> tuple[float, ...] | None:
+        """Return a list of floats, or None when the attribute is absent."""
+        found = self._get(name, _KINDS.FLOATS)
+        return None if found is None else tuple(float(f) for f in found.floats)
+
     def _get(self, name: str, kind: int) -> Any:
         found = self.attributes.get(name)
         if found is not None and found.type not in {kind, _KINDS.UNDEFINED}:

@@ -76,3 +76,26 @@ def moved_axis(old: Shape, new: Shape, axis: int) -> int | None:
         if d == old[axis] and prod(new[:j]) == prod(old[:axis]):
             return j
     return None
+
+
+def channels_last(rank: int) -> tuple[int, ...]:
+    """Return the permutation from (N, C, *S) to (N, *S, C)."""
+    return (0, *range(2, rank), 1)
+
+
+def channels_first(rank: int) -> tuple[int, ...]:
+    """Return the permutation from (N, *S, C) to (N, C, *S)."""
+    return (0, rank - 1, *range(1, rank - 1))
+
+
+def sliced(size: int, start: int, end: int, step: int) -> range:
+    """Return the positions that Slice takes along an axis: ends wrap once, then are clamped.
+
+    Raises:
+        ValueError: the step is 0.
+
+    """
+    first, last = (i + size if i < 0 else i for i in (start, end))
+    if step < 0:
+        return range(min(max(first, 0), size - 1), min(max(last, -1), size - 1), step)
+    return range(min(max(first, 0), size), min(max(last, 0), size), step)

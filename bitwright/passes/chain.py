@@ -72,6 +72,8 @@ class Chain:
         known = {self.leaf.name: positions}
         for op in self.region.ops:
             sources = [known[v.name].reshape(-1) for v in op.inputs if v.name in known]
+            if not sources:  # an op on constants
+                continue
             if isinstance(op, INDEX_MAPS):
                 args = [known.get(v.name, self.constants.get(v.name)) for v in op.inputs]
                 known[op.name] = evaluate_op(op, args, known)

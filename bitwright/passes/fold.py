@@ -1,11 +1,13 @@
 """Choose the integer form of a step function: Steps, Requantize or Lookup, all exact."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Array, Builder
 from bitwright.ir.ops import Exactness, Lookup, Requantize, Steps, Value
-from bitwright.ir.ops.integer import tightest
+from bitwright.ir.ops.integer import Classes, tightest
 from bitwright.ir.types import Int, Integral
 from bitwright.passes.requantize import find_multipliers
 from bitwright.passes.step_function import MAX_STEPS, StepFunction
@@ -14,32 +16,44 @@ FEW_STEPS = 15  # codes of 4 bits or fewer are compared, wider ones multiplied
 LOOKUP_BITS = 12
 
 
-def emit_function(
-    b: Builder, x: Value, steps: StepFunction, name: str, loc: str, zero: int = 0
-) -> Value:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What the result is called, the user's node, the quantizer's zero point, border classes.
+
+    With classes there is a row of parameters for each class and channel.
+    """
+
+    name: str
+    loc: str
+    zero: int = 0
+    classes: Classes = ()
+
+
+def emit_function(b: Builder, x: Value, steps: StepFunction, place: Place) -> Value:
     """Append the cheapest exact form of `steps` over `x` and return its result.
 
-    `zero` is the quantizer's zero point. Raises CompileError where no form is exact.
+    Raises CompileError where no form is exact.
     """
+    name, loc = place.name, place.loc
     widest = thresholds_needed(steps)
     elem = result_type(steps)
     if widest <= FEW_STEPS:
-        return _steps(b, x, steps, name, loc)
+        return _steps(b, x, steps, place)
     clamp = Int(steps.low, steps.high)
-    found = find_multipliers(steps, clamp, zero)
+    found = find_multipliers(steps, clamp, place.zero)
     if found is not None:
         mul = b.constant(f"{name}:mul", found.mul)
         add = b.constant(f"{name}:add", found.add)
         return b.op(
             Requantize, (x, mul, add), name, loc, elem=clamp, shift=found.shift,
-            zero=found.zero, rounding=found.rounding, exactness=checked(steps),
+            zero=found.zero, rounding=found.rounding, exactness=checked(steps), classes=place.classes,
         )  # fmt: skip
     domain = x.type.integer.hi - x.type.integer.lo + 1
     if steps.channels == 1 and domain <= 1 << LOOKUP_BITS:
         table = b.constant(f"{name}:table", as_table(steps, x.type.integer))
         return b.op(Lookup, (x, table), name, loc, elem=elem, exactness=checked(steps))
     if widest <= MAX_STEPS:
-        return _steps(b, x, steps, name, loc)
+        return _steps(b, x, steps, place)
     raise CompileError(
         f"{loc}: its {widest} steps fit neither an exact multiplication nor {MAX_STEPS} thresholds; "
         "use fewer bits for this activation"
@@ -114,12 +128,21 @@ def _counting_table(steps: StepFunction, never: int) -> tuple[Array, Array]:
     return thresholds, np.array([levels])
 
 
-def _steps(b: Builder, x: Value, steps: StepFunction, name: str, loc: str) -> Value:
+def _steps(b: Builder, x: Value, steps: StepFunction, place: Place) -> Value:
+    name = place.name
     thresholds, codes = threshold_table(steps, x.type.integer.hi + 1)
     t = b.constant(f"{name}:thresholds", thresholds)
     c = b.constant(f"{name}:codes", codes)
     elem = result_type(steps)
-    return b.op(Steps, (x, t, c), name, loc, elem=elem, exactness=checked(steps))
+    return b.op(
+        Steps,
+        (x, t, c),
+        name,
+        place.loc,
+        elem=elem,
+        exactness=checked(steps),
+        classes=place.classes,
+    )
 
 
 def as_table(steps: StepFunction, elem: Integral) -> Array:

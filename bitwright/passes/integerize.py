@@ -11,17 +11,36 @@ import numpy as np
 
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Builder, Constants, Graph
-from bitwright.ir.ops import ArgMax, Linear, Op, Quantize, Softmax, Value
-from bitwright.ir.ops.index import Permute, Reshape
+from bitwright.ir.ops import (
+    ArgMax,
+    AveragePool,
+    Concat,
+    Conv,
+    Linear,
+    MaxPool,
+    MinPool,
+    Op,
+    Pad,
+    Permute,
+    Quantize,
+    Reshape,
+    Softmax,
+    Take,
+    Value,
+)
 from bitwright.ir.program import Program
 from bitwright.ir.types import Bipolar, Integral, is_integral
 from bitwright.passes.add_int import fold_add
 from bitwright.passes.chain import QUANTIZERS, Chain, check_scalar
 from bitwright.passes.dead_code import remove_dead_code
-from bitwright.passes.fold import emit_function
-from bitwright.passes.lower_linear import input_line, lower_linear
+from bitwright.passes.fold import Place, emit_function
+from bitwright.passes.lower_linear import Line, input_line, lower_dot
+from bitwright.passes.lower_pool import lower_average, lower_extreme
+from bitwright.passes.positions import sample
 from bitwright.passes.region import INDEX_MAPS, Region, cut
-from bitwright.passes.step_function import Lattice, find_steps, per_channel
+from bitwright.passes.step_function import Lattice, StepFunction, find_steps, per_channel
+
+_MANY = 1 << 12  # codes beyond which an identity is not looked for
 
 
 @dataclass
@@ -62,8 +81,12 @@ def integerize(graph: Graph) -> Program:
 def _step(walk: _Walk, op: Op) -> None:
     if isinstance(op, QUANTIZERS):
         _fold(walk, op)
-    elif isinstance(op, Linear):
+    elif isinstance(op, Linear | Conv):
         _lower(walk, op)
+    elif isinstance(op, AveragePool) and _behind_codes(walk, op):
+        _average(walk, op)
+    elif isinstance(op, MaxPool | MinPool) and _behind_codes(walk, op):
+        _extreme(walk, op)
     elif is_integral(op.output.elem) and op.inputs[0].name in walk.codes:
         _copy(walk, op)
     else:
@@ -81,30 +104,59 @@ def _enter(walk: _Walk, value: Value) -> None:
     walk.codes[value.name] = value
 
 
+def _behind_codes(walk: _Walk, op: Op) -> bool:
+    """Tell whether a real op reads one tensor of integers of the device, through real ops."""
+    if is_integral(op.output.elem):
+        return False
+    leaves = walk.cut(op.inputs[0]).leaves
+    return len(leaves) == 1 and is_integral(leaves[0].elem)
+
+
 def _copy(walk: _Walk, op: Op) -> None:
-    """Keep an index map or an ArgMax of integers."""
+    """Keep an index map, a pool, a join or an ArgMax of integers."""
     inputs = tuple(walk.codes.get(v.name, v) for v in op.inputs)
     for v in inputs:
         if v.name in walk.graph.constants:
             walk.body.keep(walk.graph, v)
-    if not isinstance(op, (*INDEX_MAPS, ArgMax)):
+    if not isinstance(op, (*INDEX_MAPS, ArgMax, MaxPool, MinPool, Concat, Pad, Take)):
         raise CompileError(f"{op.loc}: {type(op).__name__} of integers is not supported here")
     moved = replace(op, inputs=inputs, output=replace(op.output, name=op.name))
     moved = replace(moved, output=Value(op.name, moved.infer()))
     walk.codes[op.name] = walk.body.add(moved)
 
 
-def _lower(walk: _Walk, op: Linear) -> None:
-    real_graph = replace(walk.graph, constants=walk.constants)
-    line = input_line(op, walk.real, real_graph)
+def _source(walk: _Walk, line: Line, constants: Constants) -> Value:
+    """Return the codes of `line` in the order in which the layer reads them."""
     x = line.source
+    real_graph = replace(walk.graph, constants=constants)
     for move in line.moves:
         for v in move.inputs[1:]:
             walk.body.keep(real_graph, v)
-        attrs = {"perm": getattr(move, "perm", None), "shape": getattr(move, "shape", None)}
-        used = {k: v for k, v in attrs.items() if v is not None}
-        x = walk.body.op(type(move), (x, *move.inputs[1:]), f"{move.name}:codes", move.loc, **used)
-    lowered = lower_linear(walk.body, op, walk.graph, line, x)
+        attrs = {f: getattr(move, f) for f in ("perm", "shape", "axis") if hasattr(move, f)}
+        x = walk.body.op(type(move), (x, *move.inputs[1:]), f"{move.name}:codes", move.loc, **attrs)
+    return x
+
+
+def _lower(walk: _Walk, op: Linear | Conv) -> None:
+    constants = walk.constants
+    real_graph = replace(walk.graph, constants=constants)
+    line = input_line(op, walk.real, real_graph)
+    x = _source(walk, line, constants)
+    lowered = lower_dot(walk.body, op, walk.graph, line, x)
+    walk.lattice[lowered.acc.name] = lowered.lattice
+    walk.real.update({o.name: o for o in lowered.meaning})
+
+
+def _average(walk: _Walk, op: AveragePool) -> None:
+    constants = walk.constants
+    line = input_line(op, walk.real, replace(walk.graph, constants=constants))
+    lowered = lower_average(walk.body, op, line, _source(walk, line, constants))
+    walk.lattice[lowered.acc.name] = lowered.lattice
+    walk.real.update({o.name: o for o in lowered.meaning})
+
+
+def _extreme(walk: _Walk, op: MaxPool | MinPool) -> None:
+    lowered = lower_extreme(walk.body, op, walk.real, walk.constants, walk.lattice)
     walk.lattice[lowered.acc.name] = lowered.lattice
     walk.real.update({o.name: o for o in lowered.meaning})
 
@@ -129,9 +181,16 @@ def _fold(walk: _Walk, op: Op) -> None:
 def fold_chain(b: Builder, chain: Chain, lattice: Lattice | None) -> Value:
     """Append the integer form of `chain` and the index maps it held; return the result."""
     leaf, op = chain.leaf, chain.last
-    size, channels = leaf.type.size, leaf.shape[-1] if leaf.shape else 1
-    steps = find_steps(chain, _per_element(lattice, leaf.type.integer, size))
+    channels = leaf.shape[-1] if leaf.shape else 1
+    sampled = sample(chain)
+    size = sampled.chain.leaf.type.size
+    steps = find_steps(sampled.chain, _per_element(lattice, leaf.type.integer, size))
     steps = per_channel(steps, channels)
+    if is_identity(steps, leaf.type.integer) and op.output.shape == leaf.shape:
+        return leaf
+    if sampled.chain is not chain:
+        classes = sampled.classes if steps.channels > channels else ()
+        return emit_function(b, leaf, steps, Place(op.name, op.loc, _zero_point(chain), classes))
     x, shape = leaf, leaf.shape
     if steps.channels not in (1, channels):
         x = b.op(Reshape, (x,), f"{op.name}:flat", op.loc, shape=(1, size))
@@ -139,13 +198,26 @@ def fold_chain(b: Builder, chain: Chain, lattice: Lattice | None) -> Value:
     moved = not np.array_equal(chain.order, np.arange(size))
     reshaped = op.output.shape != shape
     name = f"{op.name}:codes" if moved or reshaped else op.name
-    y = emit_function(b, x, steps, name, op.loc, _zero_point(chain))
+    y = emit_function(b, x, steps, Place(name, op.loc, _zero_point(chain)))
     if moved:
         order = b.constant(f"{op.name}:order", chain.order)
         y = b.op(Permute, (y, order), op.name, op.loc, shape=op.output.shape)
     elif reshaped:
         y = b.op(Reshape, (y,), op.name, op.loc, shape=op.output.shape)
     return y
+
+
+def is_identity(steps: StepFunction, elem: Integral) -> bool:
+    """Tell whether every integer that `elem` holds becomes itself."""
+    if isinstance(elem, Bipolar) or elem.hi - elem.lo > _MANY or steps.channels != 1:
+        return False
+    n = int(steps.count[0])
+    whole = int(steps.lattice.lo[0]) == elem.lo and int(steps.lattice.hi[0]) == elem.hi
+    return (
+        whole
+        and n == elem.hi - elem.lo
+        and np.array_equal(steps.codes[0, : n + 1], np.arange(elem.lo, elem.hi + 1))
+    )
 
 
 def _zero_point(chain: Chain) -> int:

@@ -1,4 +1,4 @@
-"""Lower one Linear to an IntLinear and the real ops that say what its accumulator means."""
+"""Lower a Linear or Conv to integers and the real ops that say what its accumulator means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,14 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitwright.errors import CompileError
+from bitwright.ir.evaluate.spatial import convolve
 from bitwright.ir.graph import Array, Builder, Graph
-from bitwright.ir.ops import Arith, Arithmetic, Dequantize, IntLinear, Linear, Op, Value, build
+from bitwright.ir.ops import (
+    Arith,
+    Arithmetic,
+    AveragePool,
+    Conv,
+    Dequantize,
+    IntConv,
+    IntLinear,
+    Linear,
+    Op,
+    Value,
+    build,
+)
 from bitwright.ir.ops.real import real_type
+from bitwright.ir.ops.window import Window
 from bitwright.ir.types import Bipolar, Int, Integral
 from bitwright.passes.chain import Chain, check_scalar
+from bitwright.passes.positions import small
 from bitwright.passes.region import INDEX_MAPS, cut
 from bitwright.passes.step_function import Lattice
-from bitwright.passes.weights import Weights, encoding_of, weights_of
+from bitwright.passes.weights import encoding_of, weights_of
 
 _AFFINE = 1e-9  # relative deviation from a straight line that float64 noise can explain
 _SAME_SCALE = 2.0**-23  # a bias on the accumulator's own grid
@@ -22,10 +37,10 @@ _MAX_DOMAIN = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a Linear reads: `real = scale * (code - zero)` for every element of `source`."""
+    """What a layer reads: `real = scale * (code - zero)` for every element of `source`."""
 
     source: Value
-    moves: tuple[Op, ...]  # index maps between the codes and the Linear
+    moves: tuple[Op, ...]  # index maps between the codes and the layer
     scale: float
     zero: float
 
@@ -36,10 +51,13 @@ class Lowered:
 
     acc: Value
     lattice: Lattice
-    meaning: tuple[Op, ...]  # ops that define the Linear's old result from `acc`
+    meaning: tuple[Op, ...]  # ops that define the layer's old result from `acc`
 
 
-def input_line(op: Linear, producers: Mapping[str, Op], graph: Graph) -> Line:
+Dot = Linear | Conv
+
+
+def input_line(op: Dot | AveragePool, producers: Mapping[str, Op], graph: Graph) -> Line:
     """Return how the input of `op` follows from codes; CompileError unless it is affine in them."""
     x = op.inputs[0]
     region = cut((x,), producers, graph.constants)
@@ -56,7 +74,8 @@ def input_line(op: Linear, producers: Mapping[str, Op], graph: Graph) -> Line:
     return Line(leaf, moves, scale, zero)
 
 
-def _affine(chain: Chain, op: Linear) -> tuple[float, float]:
+def _affine(chain: Chain, op: Op) -> tuple[float, float]:
+    chain = small(chain)
     elem = chain.leaf.type.integer
     if elem.hi - elem.lo > _MAX_DOMAIN:
         raise CompileError(f"{op.loc}: its input takes more than {_MAX_DOMAIN} values")
@@ -83,47 +102,78 @@ def _affine(chain: Chain, op: Linear) -> tuple[float, float]:
     return float(slope), float(nearest) if whole else float(zero)
 
 
-def lower_linear(b: Builder, op: Linear, graph: Graph, line: Line, x: Value) -> Lowered:
-    """Append the IntLinear of `op` over the codes `x` and return what it means."""
+def lower_dot(b: Builder, op: Dot, graph: Graph, line: Line, x: Value) -> Lowered:
+    """Append the IntLinear or IntConv of `op` over the codes `x` and return what it means."""
     weights = weights_of(graph, op)
-    whole_zero = line.zero == round(line.zero)
-    constant = -int(line.zero) * weights.codes.sum(axis=1) if whole_zero else None
+    rows = weights.codes.reshape(weights.codes.shape[0], -1)
     scale = line.scale * weights.scale
     bias_codes, bias_real = _bias(op, graph, scale)
-    fixed = np.zeros(weights.codes.shape[0], np.int64)
-    if constant is not None:
-        fixed = fixed + constant
+    fixed = np.zeros(rows.shape[0], np.int64)
+    pad, window = _pad_code(op, line, x.type.integer)
+    if pad is None:  # taps outside are left out, and what they would have meant differs by position
+        inside = convolve(np.ones((1, *x.shape)), weights.codes, window, op.groups, 0)[0]  # type: ignore[union-attr,arg-type]
+        bias_real = bias_real - line.zero * scale * inside
+    elif line.zero == round(line.zero):
+        fixed = fixed - int(line.zero) * rows.sum(axis=1)
     else:
-        bias_real = bias_real - line.zero * scale * weights.codes.sum(axis=1)
+        bias_real = bias_real - line.zero * scale * rows.sum(axis=1)
     if bias_codes is not None:
         fixed = fixed + bias_codes
-    lattice = reachable(weights.codes, fixed, x.type.integer)
-    acc = _emit(b, op, x, weights, fixed, lattice)
+    padded = isinstance(op, Conv) and op.window.padded
+    lattice = reachable(rows, fixed, x.type.integer, (pad or 0) if padded else None)
+    acc = _emit(b, op, x, _Sums(weights.codes, fixed, lattice, pad or 0))
     return Lowered(acc, lattice, _meaning(b, op, acc, scale, bias_real))
 
 
-def _emit(
-    b: Builder, op: Linear, x: Value, weights: Weights, fixed: Array, lattice: Lattice
-) -> Value:
-    w = b.constant(f"{op.name}:weights", weights.codes)
-    operands = (x, w, b.constant(f"{op.name}:bias", fixed)) if fixed.any() else (x, w)
+def _pad_code(op: Dot, line: Line, elem: Integral) -> tuple[int | None, Window | None]:
+    """Return the code of a tap outside; None where no code stands for the real zero."""
+    if not isinstance(op, Conv) or not op.window.padded:
+        return 0, None
+    whole = line.zero == round(line.zero)
+    if line.zero == 0 or (
+        whole and elem.lo <= line.zero <= elem.hi and not isinstance(elem, Bipolar)
+    ):
+        return int(line.zero), op.window
+    return None, op.window
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Weights, bias, what they reach, and the code of a tap outside."""
+
+    weights: Array
+    bias: Array
+    lattice: Lattice
+    pad: int
+
+
+def _emit(b: Builder, op: Dot, x: Value, sums: _Sums) -> Value:
+    w, lattice = b.constant(f"{op.name}:weights", sums.weights), sums.lattice
+    operands = (x, w, b.constant(f"{op.name}:bias", sums.bias)) if sums.bias.any() else (x, w)
     elem = Int(int(lattice.lo.min(initial=0)), int(lattice.hi.max(initial=0)))
     if lattice.lo.size:
         elem = Int(int(lattice.lo.min()), int(lattice.hi.max()))
-    encoding = encoding_of(weights.codes)
-    return b.op(IntLinear, operands, f"{op.name}:acc", op.loc, encoding=encoding, elem=elem)
+    attrs: dict[str, object] = {"encoding": encoding_of(sums.weights), "elem": elem}
+    if isinstance(op, Conv):
+        attrs |= {"window": op.window, "groups": op.groups, "pad": sums.pad}
+        return b.op(IntConv, operands, f"{op.name}:acc", op.loc, **attrs)
+    return b.op(IntLinear, operands, f"{op.name}:acc", op.loc, **attrs)
 
 
-def reachable(w: Array, bias: Array, x: Integral) -> Lattice:
-    """Return the integers that each row of `w @ x + bias` can take for any x of this type."""
-    ends = np.stack([w * x.lo, w * x.hi])
+def reachable(w: Array, bias: Array, x: Integral, pad: int | None = None) -> Lattice:
+    """Return the integers that each row of `w @ x + bias` can take for any x of this type.
+
+    w is (O, I). With `pad` any tap may also read that code.
+    """
+    ends = np.stack([w * x.lo, w * x.hi, *([w * pad] if pad is not None else [])])
     lo = ends.min(axis=0).sum(axis=1) + bias
     hi = ends.max(axis=0).sum(axis=1) + bias
-    stride = np.gcd.reduce(np.abs(w), axis=1, initial=0) * (2 if isinstance(x, Bipolar) else 1)
+    step = 2 if isinstance(x, Bipolar) and pad is None else 1
+    stride = np.gcd.reduce(np.abs(w), axis=1, initial=0) * step
     return Lattice(lo, hi, np.maximum(stride, 1))
 
 
-def _bias(op: Linear, graph: Graph, scale: Array) -> tuple[Array | None, Array]:
+def _bias(op: Dot, graph: Graph, scale: Array) -> tuple[Array | None, Array]:
     """Split the bias into integers on the accumulator's grid, or reals where it has another."""
     none = np.zeros(scale.size, np.float64)
     if len(op.inputs) < 3:  # noqa: PLR2004
@@ -142,8 +192,8 @@ def _bias(op: Linear, graph: Graph, scale: Array) -> tuple[Array | None, Array]:
     raise CompileError(f"{op.loc}: its bias is computed at run time; it must be constant")
 
 
-def _meaning(b: Builder, op: Linear, acc: Value, scale: Array, bias: Array) -> tuple[Op, ...]:
-    """Return the ops that compute the Linear's real result from its accumulator."""
+def _meaning(b: Builder, op: Dot, acc: Value, scale: Array, bias: Array) -> tuple[Op, ...]:
+    """Return the ops that compute the layer's real result from its accumulator."""
     s = b.constant(f"{op.name}:scale", scale)
     z = b.constant(f"{op.name}:zero", np.zeros(1))
     if not bias.any():

@@ -1,11 +1,11 @@
-"""Move an Add of a constant vector behind a Linear into the Linear, as its bias."""
+"""Move an Add of a constant vector behind a Linear or Conv into it, as its bias."""
 
 from dataclasses import replace
 
 import numpy as np
 
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import Arith, Arithmetic, Dequantize, Linear, Op, Value
+from bitwright.ir.ops import Arith, Arithmetic, Conv, Dequantize, Linear, Op, Value
 from bitwright.ir.types import TensorType
 
 
@@ -27,7 +27,7 @@ def merge_bias(graph: Graph) -> Graph:
 
 
 def _linear_name(op: Op, producers: dict[str, Op]) -> str:
-    names = [v.name for v in op.inputs if isinstance(producers.get(v.name), Linear)]
+    names = [v.name for v in op.inputs if isinstance(producers.get(v.name), Linear | Conv)]
     return names[0] if names else ""
 
 
@@ -36,7 +36,7 @@ def _merged(
 ) -> Op | None:
     """Return the Linear that does the work of `op` too, or None."""
     linear = producers.get(_linear_name(op, producers))
-    if op.kind is not Arith.ADD or not isinstance(linear, Linear) or len(linear.inputs) != 2:  # noqa: PLR2004
+    if op.kind is not Arith.ADD or not isinstance(linear, Linear | Conv) or len(linear.inputs) != 2:  # noqa: PLR2004
         return None
     other = op.inputs[1] if op.inputs[0].name == linear.name else op.inputs[0]
     channels = linear.output.shape[-1]

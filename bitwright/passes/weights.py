@@ -12,14 +12,14 @@ from bitwright.passes.fold_constants import constant_real
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Integer weights (O, I) and the real scale of each output (O,)."""
+    """Integer weights (O, ..., I) and the real scale of each output (O,)."""
 
     codes: Array
     scale: Array
 
 
 def weights_of(graph: Graph, op: Op) -> Weights:
-    """Return the integer weights of a Linear; CompileError when they are unquantized floats."""
+    """Return the integer weights of a Linear or Conv; CompileError when they are real numbers."""
     value = op.inputs[1]
     source = graph.producers().get(value.name)
     if isinstance(source, Dequantize) and all(graph.is_constant(v) for v in source.inputs):
@@ -44,8 +44,9 @@ def _from_codes(graph: Graph, source: Dequantize, op: Op) -> Weights:
         raise CompileError(f"{op.loc}: its weight scale varies along the inputs, not the outputs")
     if not np.array_equal(zero, np.rint(zero)):
         raise CompileError(f"{op.loc}: the zero point of its weights is no integer")
-    column = (rows, 1) if by_row and zero.size > 1 else (1, -1)
-    shifted = codes - np.rint(zero).astype(np.int64).reshape(column if zero.size > 1 else (1, 1))
+    place = source.axis % codes.ndim if zero.size > 1 else 0
+    column = tuple(-1 if i == place else 1 for i in range(codes.ndim))
+    shifted = codes - np.rint(zero).astype(np.int64).reshape(column)
     each = np.asarray(scale, np.float64).reshape(-1)
     per_row = np.broadcast_to(each if by_row else each[:1], (rows,))
     return Weights(shifted, np.array(per_row))
@@ -53,9 +54,10 @@ def _from_codes(graph: Graph, source: Dequantize, op: Op) -> Weights:
 
 def levels(real: Array) -> Weights | None:
     """Recognise rows whose weights are all -s, 0 or +s, with one s per row (s = 1 when all are 0)."""
-    largest = np.abs(real).max(axis=1, initial=0)
+    rows = real.reshape(real.shape[0], -1)
+    largest = np.abs(rows).max(axis=1, initial=0)
     scale = np.where(largest > 0, largest, 1.0)
-    codes = real / scale[:, None]
+    codes = (rows / scale[:, None]).reshape(real.shape)
     if not np.isin(codes, (-1.0, 0.0, 1.0)).all():
         return None
     return Weights(codes.astype(np.int64), scale)

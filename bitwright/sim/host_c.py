@@ -159,7 +159,7 @@ def _port(entry: Mapping[str, Any]) -> PortView:
 
 
 def _samples(ports: tuple[PortView, ...], inputs: Mapping[str, Array]) -> int:
-    return int(np.asarray(inputs[ports[0].name]).shape[0]) if ports else 0
+    return int(np.asarray(inputs[ports[0].name]).shape[0]) if ports else 1
 
 
 def _frames(ports: tuple[PortView, ...], inputs: Mapping[str, Array]) -> bytes:

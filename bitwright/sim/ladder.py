@@ -58,7 +58,7 @@ def climb(build: Build, work: Path) -> Iterator[Row]:
             (6, "RTL (Verilator) = integers, stalls and resets", _rtl),
             (6, "RTL (Verilator) on the samples", _samples_rtl),
         ]
-    if not any(is_integral(v.elem) for v in build.program.body.values().values()):
+    if not _holds_integers(build):
         rungs = [r for r in rungs if r[2] is not _layers]  # a float model has no integers
     if not build.samples:
         rungs = [r for r in rungs if r[2] not in (_samples_c, _samples_rtl)]
@@ -71,6 +71,10 @@ def climb(build: Build, work: Path) -> Iterator[Row]:
         except VerifyError as e:
             outcome = Outcome(Status.FAIL, 0, str(e))
         yield Row(number, what, outcome, time.monotonic() - start)
+
+
+def _holds_integers(build: Build) -> bool:
+    return any(is_integral(v.elem) for v in build.program.body.values().values())
 
 
 def model_samples(build: Build, count: int) -> dict[str, Array]:
@@ -101,6 +105,8 @@ def _onnxruntime(build: Build, work: Path) -> Outcome:
     x = model_samples(build, 32)
     want = run_onnx(build.source, _as_reals(build, x))
     got = evaluate(build.imported, x, dtype=np.float32)
+    if not _holds_integers(build):  # what is compiled is all real: it is compared as well
+        got = build.program.run(x, dtype=np.float32)
     values, worst = 0, 0.0
     for name, reference in want.items():
         mine = got[name].reshape(reference.shape)

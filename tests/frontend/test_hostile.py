@@ -182,24 +182,24 @@ def test_types_that_are_refused(tmp_path: Path, kind: int) -> None:
 
 def test_all_unsupported_nodes_are_told_at_once(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("Conv", ["x", "w"], ["a"], name="first"),
+        helper.make_node("GRU", ["x", "w"], ["a"], name="first"),
         node("Relu", "a", "b"),
         node("Magic", "b", "c", "acme.ops"),
         node("LSTM", "c", "d"),
-        node("ReduceMean", "d", "y"),
+        node("Scan", "d", "y"),
     ]
     with pytest.raises(UnsupportedError) as caught:
         load(tmp_path, model(nodes, {"w": np.ones(1)}))
     text = str(caught.value)
     assert "4 nodes are not supported" in text
-    assert "first (Conv): no convolutions and pools yet; planned for the next release" in text
+    assert "first (GRU): recurrent layers are not handled; unroll it into MatMul" in text
     assert "the operator Magic of domain 'acme.ops' is not known" in text
     assert "LSTM -> d" in text
     assert "Relu" not in text
 
 
 def test_a_long_report_is_cut(tmp_path: Path) -> None:
-    nodes = [node("Conv", "x w", f"a{i}") for i in range(50)]
+    nodes = [node("GRU", "x w", f"a{i}") for i in range(50)]
     with pytest.raises(UnsupportedError, match="and 30 more"):
         load(tmp_path, model([*nodes, node("Relu", "x", "y")], {"w": np.ones(1)}))
 

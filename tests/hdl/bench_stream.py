@@ -21,6 +21,7 @@ from tests.hdl.streams import Case, Measured
 
 Dut = Any  # the simulator builds it; its ports are known only at run time
 Stall = Callable[[bool], bool]  # told whether the sink saw a beat; True: do nothing this cycle
+Marks = dict[str, list[int]]  # a bit for each beat, by stream
 PERIOD_NS = 10
 
 FILE = Path(os.environ["BITWRIGHT_CASE"])
@@ -61,13 +62,19 @@ def until_valid(seen: bool) -> bool:
     return not seen
 
 
+def beside(dut: Dut, prefix: str, last: Marks, user: Marks) -> list[tuple[Any, list[int]]]:
+    """Return the ports beside a stream's data that the case names, and their values by beat."""
+    marks = {"tlast": last.get(prefix), "tuser": user.get(prefix)}
+    return [(getattr(dut, f"{prefix}_{p}"), m) for p, m in marks.items() if m is not None]
+
+
 async def reset(dut: Dut) -> None:
     dut.rst_n.value = 0
     for prefix in CASE.inputs:
         getattr(dut, f"{prefix}_tvalid").value = 0
         getattr(dut, f"{prefix}_tdata").value = 0
-        if prefix in CASE.input_last:
-            getattr(dut, f"{prefix}_tlast").value = 0
+        for port, _ in beside(dut, prefix, CASE.input_last, CASE.input_user):
+            port.value = 0
     for prefix in CASE.outputs:
         getattr(dut, f"{prefix}_tready").value = 0
     for _ in range(3):
@@ -82,26 +89,28 @@ async def reset(dut: Dut) -> None:
 async def drive(dut: Dut, prefix: str, run: Run, stall: Stall, rng: random.Random) -> None:
     """Send every beat of a stream; show noise while TVALID is low."""
     data, valid, ready = (getattr(dut, f"{prefix}_{p}") for p in ("tdata", "tvalid", "tready"))
-    last = CASE.input_last.get(prefix)
+    marks = beside(dut, prefix, CASE.input_last, CASE.input_user)
     stamps = run.sent.setdefault(prefix, [])
     width = len(data)
     for index, beat in enumerate(CASE.inputs[prefix]):
         while stall(False):
             await RisingEdge(dut.clk)
         data.value, valid.value = beat, 1
-        if last is not None:
-            getattr(dut, f"{prefix}_tlast").value = last[index]
+        for port, mark in marks:
+            port.value = mark[index]
         await RisingEdge(dut.clk)
         while not ready.value:
             await RisingEdge(dut.clk)
         stamps.append(cycle())
         data.value, valid.value = rng.getrandbits(width), 0
+        for port, _ in marks:
+            port.value = rng.getrandbits(1)
 
 
 async def collect(dut: Dut, prefix: str, run: Run, stall: Stall) -> None:
     """Take every beat of a stream and compare it; see that a shown beat stays until taken."""
     data, valid, ready = (getattr(dut, f"{prefix}_{p}") for p in ("tdata", "tvalid", "tready"))
-    last = CASE.output_last.get(prefix)
+    marks = beside(dut, prefix, CASE.output_last, CASE.output_user)
     stamps = run.taken.setdefault(prefix, [])
     shown = False
     want = CASE.outputs[prefix]
@@ -114,9 +123,8 @@ async def collect(dut: Dut, prefix: str, run: Run, stall: Stall) -> None:
         if seen:
             got, due = int(data.value), want[len(stamps)]
             assert got == due, f"{prefix} beat {len(stamps)}: {got:#x}, not {due:#x}"
-            if last is not None:
-                tlast = int(getattr(dut, f"{prefix}_tlast").value)
-                assert tlast == last[len(stamps)], f"{prefix}_tlast, beat {len(stamps)}"
+            for port, mark in marks:
+                assert int(port.value) == mark[len(stamps)], f"{prefix} marks, beat {len(stamps)}"
             if taking:
                 stamps.append(cycle())
         shown = seen and not taking

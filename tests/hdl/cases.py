@@ -137,6 +137,15 @@ def argmax(pe: int, beats: int, w: int, signed: bool) -> Case:
     )
 
 
+def classes(work: Path, p: dict[str, Any], rng: random.Random) -> list[int]:
+    """Return the row of parameters of each beat of a frame, and write the classes of its pixels."""
+    if p.setdefault("CLASSES", 1) == 1:
+        return list(range(p["NF"]))
+    pixels = [rng.randrange(p["CLASSES"]) for _ in range(p["POSITIONS"])]
+    p["CLASS_FILE"] = write_mem(work / "class.mem", pixels)
+    return [pixel * p["NF"] + nf for pixel in pixels for nf in range(p["NF"])]
+
+
 def requantize_factor(mul: int, p: dict[str, Any]) -> int:
     """Return the number that the ROM's `mul` stands for."""
     if p["USE_MUL"] != 2:
@@ -152,26 +161,28 @@ def requantize(work: Path, pe: int, nf: int, **overrides: int) -> Case:
     rng = random.Random(8)
     p: dict[str, Any] = {"PE": pe, "NF": nf, "ACC_W": 12, "MUL_W": 8, "ADD_W": 16, "SHIFT": 9}
     p |= {"ROUND": 1, "ZERO": 3, "LO": -128, "HI": 127, "OUT_W": 8, "USE_MUL": 1} | overrides
-    mul = [extreme(p["MUL_W"], True, rng) for _ in range(nf * pe)]
-    add = [extreme(p["ADD_W"], True, rng) for _ in range(nf * pe)]
+    row_of = classes(work, p, rng)
+    channels = p["CLASSES"] * nf * pe
+    mul = [extreme(p["MUL_W"], True, rng) for _ in range(channels)]
+    add = [extreme(p["ADD_W"], True, rng) for _ in range(channels)]
     pairs = [
         pack([m], p["MUL_W"]) | pack([a], p["ADD_W"]) << p["MUL_W"]
         for m, a in zip(mul, add, strict=True)
     ]
-    words = [pack(pairs[i : i + pe], p["MUL_W"] + p["ADD_W"]) for i in range(0, nf * pe, pe)]
-    frames = max(8, 100 // nf)
+    words = [pack(pairs[i : i + pe], p["MUL_W"] + p["ADD_W"]) for i in range(0, channels, pe)]
+    frames = max(8, 100 // len(row_of))
     factors = [requantize_factor(m, p) for m in mul]
-    ins = beats_of(rng, frames * nf, pe, p["ACC_W"])
+    ins = beats_of(rng, frames * len(row_of), pe, p["ACC_W"])
     outs = []
-    for number, beat in enumerate(ins):
+    for beat, row in zip(ins, row_of * frames, strict=True):
         codes = []
-        for lane, x in enumerate(unpack(beat, pe, p["ACC_W"])):
-            c = number % nf * pe + lane
+        for c, x in enumerate(unpack(beat, pe, p["ACC_W"]), row * pe):
             codes.append(round_clamp(x * factors[c] + add[c], p))
         outs.append(pack(codes, p["OUT_W"]))
     p["PARAM_FILE"] = write_mem(work / "param.mem", words)
-    latency = timing.requantize_latency(bool(p["USE_MUL"]))
-    return Case("bw_requantize", p, {"s_axis": ins}, {"m_axis": outs}, frames, nf, latency)
+    latency = timing.requantize_latency(bool(p["USE_MUL"]), p["CLASSES"])
+    interval = len(row_of)
+    return Case("bw_requantize", p, {"s_axis": ins}, {"m_axis": outs}, frames, interval, latency)
 
 
 def add(n: int, mul_a: int, mul_b: int, constant: int, **overrides: int) -> Case:
@@ -200,25 +211,26 @@ def steps(work: Path, pe: int, nf: int, t: int, table: bool, **overrides: int) -
     rng = random.Random(10)
     p: dict[str, Any] = {"PE": pe, "NF": nf, "T": t, "ACC_W": 8, "OUT_BASE": 0}
     p |= {"OUT_W": max(t.bit_length(), 1), "TABLE": int(table)} | overrides
+    row_of = classes(work, p, rng)
+    channels = p["CLASSES"] * nf * pe
     acc_w, out_w = p["ACC_W"], p["OUT_W"]
     top = 1 << (acc_w - 1)
-    levels = [sorted(rng.randint(-top, top) for _ in range(t)) for _ in range(nf * pe)]
-    codes = [[rng.getrandbits(out_w) for _ in range(t + 1)] for _ in range(nf * pe)]
+    levels = [sorted(rng.randint(-top, top) for _ in range(t)) for _ in range(channels)]
+    codes = [[rng.getrandbits(out_w) for _ in range(t + 1)] for _ in range(channels)]
 
     def words(rows: Sequence[Sequence[int]], bits: int) -> list[int]:
-        flat = [[v for row in rows[i : i + pe] for v in row] for i in range(0, nf * pe, pe)]
+        flat = [[v for row in rows[i : i + pe] for v in row] for i in range(0, channels, pe)]
         return [pack(row, bits) for row in flat]
 
-    ins, outs = beats_of(rng, 8 * nf, pe, acc_w), []
-    for number, beat in enumerate(ins):
+    ins, outs = beats_of(rng, 8 * len(row_of), pe, acc_w), []
+    for beat, row in zip(ins, row_of * 8, strict=True):
         lanes = []
-        for lane, x in enumerate(unpack(beat, pe, acc_w)):
-            c = number % nf * pe + lane
+        for c, x in enumerate(unpack(beat, pe, acc_w), row * pe):
             reached = sum(x >= level for level in levels[c])
             lanes.append(codes[c][reached] if table else p["OUT_BASE"] + reached)
         outs.append(pack(lanes, out_w))
     p["THRESH_FILE"] = write_mem(work / "thresh.mem", words(levels, acc_w + 1))
     if table:
         p["TABLE_FILE"] = write_mem(work / "table.mem", words(codes, out_w))
-    latency = timing.steps_latency(t, table)
-    return Case("bw_steps", p, {"s_axis": ins}, {"m_axis": outs}, 8, nf, latency)
+    latency = timing.steps_latency(t, table, p["CLASSES"])
+    return Case("bw_steps", p, {"s_axis": ins}, {"m_axis": outs}, 8, len(row_of), latency)

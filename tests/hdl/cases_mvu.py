@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -48,36 +49,40 @@ def encode(p: dict[str, Any], x: int) -> int:
 
 
 def mvu(work: Path, kind: int, shape: tuple[int, int, int, int], **overrides: int) -> Case:
-    """Return the case of a random matrix; shape is PE, SIMD, SF, NF."""
+    """Return the case of random matrices, one a group; shape is PE, SIMD, SF, NF."""
     rng = random.Random(11)
     pe, simd, sf, nf = shape
     p: dict[str, Any] = {"KIND": kind, "PE": pe, "SIMD": simd, "SF": sf, "NF": nf}
     p |= {"X_W": 1 if kind == XNOR else 4, "X_SIGNED": 1, "X_BIPOLAR": 0, "ADD_STAGES": 3}
     p |= {"W_W": {TERNARY: 2, SHIFT: 4, INTEGER: 4}.get(kind, 1), "ACC_W": 16, "USE_BIAS": 0}
-    p |= overrides
+    p |= {"GROUPS": 1, "USE_MASK": 0} | overrides
+    rows = p["GROUPS"] * nf * pe
     value = weight_value(kind, p["W_W"])
-    raw = [[rng.getrandbits(p["W_W"]) for _ in range(sf * simd)] for _ in range(nf * pe)]
+    raw = [[rng.getrandbits(p["W_W"]) for _ in range(sf * simd)] for _ in range(rows)]
     for row in raw[: pe + 1]:  # most negative and most positive rows
         row[:] = [rng.choice([(1 << p["W_W"]) - 1, 1 << (p["W_W"] - 1)])] * len(row)
-    bias = [extreme(p["ACC_W"] - 2, True, rng) * p["USE_BIAS"] for _ in range(nf * pe)]
+    bias = [extreme(p["ACC_W"] - 2, True, rng) * p["USE_BIAS"] for _ in range(rows)]
     words = [
         pack([raw[n * pe + q][f * simd + s] for q in range(pe) for s in range(simd)], p["W_W"])
-        for n in range(nf)
+        for n in range(p["GROUPS"] * nf)
         for f in range(sf)
     ]
     p["WEIGHT_FILE"] = write_mem(work / "weight.mem", words)
     if p["USE_BIAS"]:
-        rows = [pack(bias[i : i + pe], p["ACC_W"]) for i in range(0, nf * pe, pe)]
-        p["BIAS_FILE"] = write_mem(work / "bias.mem", rows)
+        words = [pack(bias[i : i + pe], p["ACC_W"]) for i in range(0, rows, pe)]
+        p["BIAS_FILE"] = write_mem(work / "bias.mem", words)
 
-    ins, outs, frames = [], [], 6
-    for _ in range(frames):
+    ins, outs, user, frames = [], [], [], 6
+    for _, group in product(range(frames), range(0, rows, nf * pe)):
         x = [activation(p, rng) for _ in range(sf * simd)]
         bits = [encode(p, v) for v in x]
         ins += [pack(bits[i : i + simd], p["X_W"]) for i in range(0, len(x), simd)]
+        real = [rng.choice([0, 1, 1]) if p["USE_MASK"] else 1 for _ in range(sf)]
+        user += real if p["USE_MASK"] else [rng.getrandbits(1) for _ in real]
+        seen = [v * real[i // simd] for i, v in enumerate(x)]
         y = [
-            b + sum(value(w) * v for w, v in zip(row, x, strict=True))
-            for b, row in zip(bias, raw, strict=True)
+            b + sum(value(w) * v for w, v in zip(row, seen, strict=True))
+            for b, row in zip(bias[group : group + nf * pe], raw[group:], strict=False)
         ]
         outs += [pack(y[i : i + pe], p["ACC_W"]) for i in range(0, len(y), pe)]
     return Case(
@@ -86,6 +91,7 @@ def mvu(work: Path, kind: int, shape: tuple[int, int, int, int], **overrides: in
         {"s_axis": ins},
         {"m_axis": outs},
         frames,
-        timing.mvu_interval(nf, sf),
+        p["GROUPS"] * timing.mvu_interval(nf, sf),
         timing.mvu_latency(kind, simd, sf, p["ADD_STAGES"]),
+        input_user={"s_axis": user},
     )

@@ -19,6 +19,8 @@ class Case:
     latency: int | None = None  # cycles from input beat 0 to output beat 0, unstalled
     input_last: dict[str, list[int]] = field(default_factory=dict)  # TLAST of each beat
     output_last: dict[str, list[int]] = field(default_factory=dict)
+    input_user: dict[str, list[int]] = field(default_factory=dict)  # TUSER of each beat
+    output_user: dict[str, list[int]] = field(default_factory=dict)
     flags: dict[str, int] = field(default_factory=dict)  # other outputs, as they end
     timeout: int = 200_000  # cycles that one test may take
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.hdl import cases as c
+from tests.hdl import cases_conv as v
 from tests.hdl import cases_mvu as m
+from tests.hdl.cases_window import SHAPES, window
 from tests.hdl.run_case import run_case
 from tests.hdl.streams import Case
 
@@ -34,6 +36,15 @@ EVERYWHERE: dict[str, Make] = {  # a few for each simulator
     "shift": lambda w: m.mvu(w, m.SHIFT, (2, 5, 2, 2), X_W=8, ACC_W=24),
     "integer": lambda w: m.mvu(w, m.INTEGER, (2, 9, 2, 3), X_W=8, W_W=8, ACC_W=24, USE_BIAS=1),
     "binary": lambda w: m.mvu(w, m.BINARY, (2, 5, 2, 2), X_W=8),
+    "xnor_groups": lambda w: m.mvu(w, m.XNOR, (2, 5, 3, 2), GROUPS=3, USE_MASK=1, USE_BIAS=1),
+    "steps_classes": lambda w: c.steps(w, 2, 3, 7, table=True, CLASSES=3, POSITIONS=10),
+    "window": lambda _: window(SHAPES["same"]),
+    "depthwise": lambda w: v.depthwise(w, m.INTEGER, (2, 9, 3), USE_BIAS=1),
+    "depthwise_xnor": lambda w: v.depthwise(w, m.XNOR, (3, 5, 2), USE_MASK=1),
+    "pool_max": lambda _: v.pool(v.MAX, (2, 4, 1), USE_MASK=1),
+    "pool_sum_pixels": lambda _: v.pool(v.SUM, (2, 5, 3)),
+    "concat": lambda _: v.concat(5, 3, 2),
+    "reorder": lambda w: v.reorder(w, 5, 12, 12),
 }
 ONE = (1, 1, 1, 1)
 ICARUS_ONLY: dict[str, Make] = {  # the corners: sizes of one, every mode
@@ -95,6 +106,54 @@ ICARUS_ONLY: dict[str, Make] = {  # the corners: sizes of one, every mode
     "binary_1": lambda w: m.mvu(w, m.BINARY, ONE, X_SIGNED=0),
     "binary_bipolar": lambda w: m.mvu(w, m.BINARY, (2, 7, 2, 2), X_W=1, X_BIPOLAR=1, USE_BIAS=1),
     "binary_unsigned": lambda w: m.mvu(w, m.BINARY, (2, 33, 1, 2), X_SIGNED=0, USE_BIAS=1),
+}
+ICARUS_ONLY |= {  # groups, masks, classes of pixels
+    "xnor_mask_1": lambda w: m.mvu(w, m.XNOR, ONE, USE_MASK=1, USE_BIAS=1, ADD_STAGES=1),
+    "xnor_mask_even": lambda w: m.mvu(w, m.XNOR, (1, 64, 3, 1), USE_MASK=1),
+    "xnor_mask_tight": lambda w: m.mvu(w, m.XNOR, (2, 3, 4, 1), USE_MASK=1, ACC_W=5),
+    "xnor_mask_lanes": lambda w: m.mvu(w, m.XNOR, (3, 7, 1, 2), USE_MASK=1, GROUPS=2),
+    "ternary_mask": lambda w: m.mvu(
+        w, m.TERNARY, (2, 5, 3, 2), X_W=1, X_BIPOLAR=1, USE_MASK=1, GROUPS=2, USE_BIAS=1
+    ),
+    "binary_mask": lambda w: m.mvu(w, m.BINARY, (1, 3, 2, 1), X_W=1, X_BIPOLAR=1, USE_MASK=1),
+    "integer_groups": lambda w: m.mvu(w, m.INTEGER, (1, 4, 3, 1), GROUPS=4, USE_BIAS=1),
+    "shift_groups": lambda w: m.mvu(w, m.SHIFT, (2, 3, 1, 1), GROUPS=5, USE_BIAS=1),
+    "steps_classes_fixed": lambda w: c.steps(w, 2, 2, 3, table=False, CLASSES=2, POSITIONS=5),
+    "steps_classes_1": lambda w: c.steps(w, 1, 1, 1, table=False, CLASSES=9, POSITIONS=12),
+    "requantize_classes": lambda w: c.requantize(w, 2, 3, CLASSES=5, POSITIONS=7),
+    "requantize_classes_1": lambda w: c.requantize(w, 1, 1, CLASSES=2, POSITIONS=1, USE_MUL=0),
+}
+ICARUS_ONLY |= {  # cells beside the window
+    "depthwise_1": lambda w: v.depthwise(w, m.INTEGER, ONE[:3], X_W=8, W_W=8),
+    "depthwise_ternary": lambda w: v.depthwise(w, m.TERNARY, (1, 3, 2), X_SIGNED=0, USE_BIAS=1),
+    "depthwise_shift": lambda w: v.depthwise(w, m.SHIFT, (2, 4, 1), USE_MASK=1, USE_BIAS=1),
+    "depthwise_binary": lambda w: v.depthwise(w, m.BINARY, (2, 1, 3)),
+    "depthwise_bipolar": lambda w: v.depthwise(
+        w, m.TERNARY, (2, 3, 3), X_W=1, X_BIPOLAR=1, USE_MASK=1
+    ),
+    "depthwise_xnor_1": lambda w: v.depthwise(w, m.XNOR, (1, 9, 1), ACC_W=5, USE_BIAS=1),
+    "depthwise_narrow": lambda w: v.depthwise(w, m.INTEGER, (1, 9, 2), X_W=8, W_W=8, ACC_W=10),
+    "pool_1": lambda _: v.pool(v.MAX, ONE[:3]),
+    "pool_min": lambda _: v.pool(v.MIN, (3, 3, 1), USE_MASK=1),
+    "pool_min_unsigned": lambda _: v.pool(v.MIN, (1, 4, 1), X_SIGNED=0, USE_MASK=1),
+    "pool_max_unsigned": lambda _: v.pool(v.MAX, (2, 3, 2), X_SIGNED=0, USE_MASK=1),
+    "pool_max_bipolar": lambda _: v.pool(v.MAX, (5, 2, 1), X_W=1, X_BIPOLAR=1, USE_MASK=1),
+    "pool_min_bipolar": lambda _: v.pool(v.MIN, (5, 2, 1), X_W=1, X_BIPOLAR=1),
+    "pool_sum": lambda _: v.pool(v.SUM, (2, 9, 1), USE_MASK=1),
+    "pool_sum_unsigned": lambda _: v.pool(v.SUM, (1, 7, 2), X_SIGNED=0, USE_MASK=1),
+    "pool_sum_bipolar": lambda _: v.pool(v.SUM, (3, 6, 1), X_W=1, X_BIPOLAR=1, USE_MASK=1),
+    "pool_sum_1": lambda _: v.pool(v.SUM, (1, 1, 4), OUT_W=2),
+    "pool_max_pixels": lambda _: v.pool(v.MAX, (2, 6, 5), USE_MASK=1),
+    "pool_one_pixel": lambda _: v.pool(v.SUM, (2, 1, 3)),
+    "concat_1": lambda _: v.concat(1, 1, 1),
+    "concat_1_4": lambda _: v.concat(8, 1, 4),
+    "reorder_1": lambda w: v.reorder(w, 1, 1, 1),
+    "reorder_2": lambda w: v.reorder(w, 4, 2, 2),
+    "reorder_crop": lambda w: v.reorder(w, 3, 13, 5),
+    "reorder_crop_1": lambda w: v.reorder(w, 3, 7, 6),
+    "reorder_to_1": lambda w: v.reorder(w, 3, 7, 1),
+    "reorder_repeat": lambda w: v.reorder(w, 3, 5, 14),
+    "reorder_one_beat": lambda w: v.reorder(w, 3, 1, 4),
 }
 
 

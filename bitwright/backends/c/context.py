@@ -1,7 +1,7 @@
 """What every kernel chooser sees: the graph, the layout, and where functions and tables go."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bitwright.backends.c.kernels import KernelSet
 from bitwright.backends.c.layout import Layout
@@ -34,6 +34,8 @@ class Context:
     kernels: KernelSet
     tables: TableSet
     variables: Mapping[str, str]  # root of a value -> the pointer in the run function
+    joined: frozenset[str] = frozenset()  # values written into the result of the Concat that reads
+    pitches: Mapping[str, int] = field(default_factory=dict)  # where rows do not follow at once
 
     def storage(self, value: Value) -> Storage:
         """Return how `value` is stored; constants are arrays of elements."""
@@ -51,3 +53,7 @@ class Context:
     def write(self, value: Value) -> str:
         """Return the C text that points to where `value` is written."""
         return self.variables[self.layout.root[value.name]]
+
+    def pitch(self, value: Value) -> int:
+        """Return how many elements of memory lie from one row of the last axis to the next."""
+        return self.pitches.get(value.name, value.shape[-1] if value.shape else 1)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitwright.backends.c.context import Context
-from bitwright.backends.c.popcount import Term, count_view, dot_planes
+from bitwright.backends.c.popcount import Bits, Term, count_view, dot_planes
 from bitwright.backends.c.pot import choose_powers
-from bitwright.backends.c.storage import Elements, Planes, pack_bits
+from bitwright.backends.c.storage import pack_bits
 from bitwright.backends.c.tables import Table
 from bitwright.ir.graph import Array
-from bitwright.ir.ops import Encoding, IntLinear
+from bitwright.ir.ops import Encoding
+from bitwright.ir.types import Integral
 
 _INT32_MAX = (1 << 31) - 1
 _BLOCK = 4
@@ -45,7 +46,8 @@ class RowsView:
     x_t: str
     w_t: str
     sum_t: str
-    inputs: int
+    inputs: int  # of one run
+    runs: int
     block: int
     packed: bool  # x is a bit plane that selects weights
     shift: int
@@ -75,20 +77,43 @@ class TotalView:
     inputs: int
 
 
-def choose_dot(ctx: Context, op: IntLinear, w: Array, name: str) -> Dot:
-    """Return the kernel for the storage of the input and the encoding of the weights."""
-    x = ctx.storage(op.inputs[0])
-    table = f"{name}_weights"
-    if isinstance(x, Planes):
-        if op.encoding in _BITWISE:
-            return _count(ctx, op, x, w, table)
-        return _rows(ctx, table, x, w, 1)
-    largest = max(abs(op.inputs[0].type.integer.lo), abs(op.inputs[0].type.integer.hi))
-    if op.encoding in _BITWISE:
-        return _select(ctx, op, w, largest, table)
-    if op.encoding is Encoding.POWER_OF_TWO:
-        return _powers(ctx, table, x, w, largest)
-    return _rows(ctx, table, x, w, largest)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One row of inputs as the kernel finds it: element type, and planes or the C type.
+
+    `largest` bounds the magnitude of an input, that of a padded tap included.
+    """
+
+    ctype: str
+    largest: int
+    bits: Bits | None = None
+    runs: int = 1  # rows of neighbours, `step` objects apart
+
+
+def source_of(elem: Integral, ctype: str, bits: Bits | None = None, pad: int = 0) -> Source:
+    """Return the source of inputs of type `elem`, or of the code `pad` where a tap is outside."""
+    return Source(ctype, max(abs(elem.lo), abs(elem.hi), abs(pad)), bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Rows of weights (outputs, inputs), how they are stored, and how many share one input."""
+
+    values: Array
+    encoding: Encoding
+    group: int
+    name: str
+
+
+def choose_dot(ctx: Context, x: Source, w: Weights) -> Dot:
+    """Return the kernel for the form of the input and the encoding of the weights."""
+    if x.bits is not None:
+        return _count(ctx, x.bits, w) if w.encoding in _BITWISE else _rows(ctx, x, w)
+    if w.encoding in _BITWISE:
+        return _select(ctx, x, w)
+    if w.encoding is Encoding.POWER_OF_TWO:
+        return _powers(ctx, x, w)
+    return _rows(ctx, x, w)
 
 
 def sum_type(most: int) -> str:
@@ -101,46 +126,48 @@ def _reach(w: Array, largest: int) -> int:
     return int(np.maximum(np.abs(w), 1).sum(axis=1).max()) * largest
 
 
-def _count(ctx: Context, op: IntLinear, x: Planes, w: Array, label: str) -> Dot:
-    words = -(-w.shape[1] // x.word)
-    form = dot_planes(x, words, w, op.encoding)
-    name = f"count_{x.role.value}{x.planes}_{op.encoding.value}_{words}"
+def _count(ctx: Context, x: Bits, w: Weights) -> Dot:
+    words, row, encoding = x.words, x.row, w.encoding.value
+    form = dot_planes(x, w.values, w.encoding)
+    name = f"count_{row.role.value}{row.planes}_{encoding}_{words}"
     function = ctx.kernels.add("c/popcount.h.j2", count_view(name, form.terms, words, ctx.cpu))
     total = ""
     if form.counts_x:
         nonzero = count_view(f"count_nonzero_{words}", (Term("x[{i}]"),), words, ctx.cpu)
         total = ctx.kernels.add("c/popcount.h.j2", nonzero)
-    table = ctx.tables.add(label, form.weights, f"{op.encoding.value} weights", x.ctype)
+    table = ctx.tables.add(w.name, form.weights, f"{encoding} weights", row.ctype)
     return Dot(
-        kind=f"{x.role.value} activations by {op.encoding.value} weights, counting ones",
-        hint=f"{x.role.value}{x.planes}_{op.encoding.value}",
+        kind=f"{row.role.value} activations by {encoding} weights, counting ones",
+        hint=f"{row.role.value}{row.planes}_{encoding}",
         function=function,
         dot_t="uint32_t",
         weights=table,
         step=form.step,
         k=form.k,
-        most=words * x.word * sum(1 << t.level for t in form.terms),
+        most=words * row.word * sum(1 << t.level for t in form.terms),
         factor=form.factor,
         total=total,
         total_factor=int(form.counts_x),
     )
 
 
-def _select(ctx: Context, op: IntLinear, w: Array, largest: int, label: str) -> Dot:
-    x, word, inputs = ctx.storage(op.inputs[0]), ctx.cpu.word, w.shape[1]
-    ternary = op.encoding is Encoding.TERNARY
+def _select(ctx: Context, x: Source, weights: Weights) -> Dot:
+    w, word = weights.values, ctx.cpu.word
+    inputs = w.shape[1]
+    ternary = weights.encoding is Encoding.TERNARY
     packed = pack_bits(w > 0, word)
     if ternary:
         packed = np.stack([packed, pack_bits(w < 0, word)], axis=-1).reshape(w.shape[0], -1)
-    most = inputs * largest
+    most = inputs * x.largest
     sum_t = sum_type(most)
-    table = ctx.tables.add(label, packed, f"{op.encoding.value} weights", f"uint{word}_t")
-    name = f"sum_{op.encoding.value}_{inputs}"
+    encoding = weights.encoding.value
+    table = ctx.tables.add(weights.name, packed, f"{encoding} weights", f"uint{word}_t")
+    name = f"sum_{encoding}_{inputs}"
     view = SelectView(name, x.ctype, table.ctype, word, sum_t, inputs, ternary)
     total = ctx.kernels.add("c/total.h.j2", TotalView(f"total_{inputs}", x.ctype, sum_t, inputs))
     return Dot(
-        kind=f"{x.ctype} activations by {op.encoding.value} weights, adding",
-        hint=f"{x.ctype}_{op.encoding.value}",
+        kind=f"{x.ctype} activations by {encoding} weights, adding",
+        hint=f"{x.ctype}_{encoding}",
         function=ctx.kernels.add("c/select.h.j2", view),
         dot_t=sum_t,
         weights=table,
@@ -153,14 +180,14 @@ def _select(ctx: Context, op: IntLinear, w: Array, largest: int, label: str) -> 
     )
 
 
-def _rows(ctx: Context, name: str, x: Elements | Planes, w: Array, largest: int) -> Dot:
+def _rows(ctx: Context, x: Source, weights: Weights) -> Dot:
+    packed = x.bits is not None
+    w = _spread(x.bits, weights.values) if x.bits else weights.values
     outputs, inputs = w.shape
-    packed = isinstance(x, Planes)
-    whole = outputs - outputs % _BLOCK
-    blocked = w[:whole].reshape(-1, _BLOCK, inputs).transpose(0, 2, 1).reshape(-1)
-    order = np.concatenate([blocked, w[whole:].reshape(-1)])
-    table = ctx.tables.add(name, order, "integer weights, four rows interleaved")
-    most = _reach(w, largest)
+    table = ctx.tables.add(
+        weights.name, interleaved(w, weights.group), "integer weights, four rows interleaved"
+    )
+    most = _reach(w, 1 if packed else x.largest)
     functions = {}
     for block in (_BLOCK, 1):
         view = RowsView(
@@ -168,13 +195,14 @@ def _rows(ctx: Context, name: str, x: Elements | Planes, w: Array, largest: int)
             x_t=x.ctype,
             w_t=table.ctype,
             sum_t=sum_type(most),
-            inputs=inputs,
+            inputs=inputs // x.runs,
+            runs=x.runs,
             block=block,
             packed=packed,
-            shift=x.shift if isinstance(x, Planes) else 0,
-            last=x.last if isinstance(x, Planes) else "",
+            shift=x.bits.row.shift if x.bits else 0,
+            last=x.bits.row.last if x.bits else "",
         )
-        needed = outputs >= _BLOCK if block > 1 else outputs % _BLOCK
+        needed = weights.group >= _BLOCK if block > 1 else weights.group % _BLOCK
         functions[block] = ctx.kernels.add("c/rows.h.j2", view) if needed else ""
     return Dot(
         kind=f"{'bipolar' if packed else x.ctype} activations by {table.ctype} weights",
@@ -191,10 +219,31 @@ def _rows(ctx: Context, name: str, x: Elements | Planes, w: Array, largest: int)
     )
 
 
-def _powers(ctx: Context, name: str, x: Elements, w: Array, largest: int) -> Dot:
-    most = _reach(w, largest)
+def interleaved(w: Array, group: int, block: int = _BLOCK) -> Array:
+    """Return w (outputs, inputs) with `block` rows of each group of rows interleaved by input."""
+    whole = group - group % block
+    parts = []
+    for rows in w.reshape(-1, group, w.shape[1]):
+        blocked = rows[:whole].reshape(-1, block, w.shape[1]).transpose(0, 2, 1)
+        parts += [blocked.reshape(-1), rows[whole:].reshape(-1)]
+    return np.concatenate(parts)
+
+
+def _spread(bits: Bits, w: Array) -> Array:
+    """Return `w` with columns of zeros where the rows of the activations end in unused bits."""
+    row = bits.row
+    if not row.columns:
+        return w
+    unused = row.row_words * row.word - row.row
+    wide = np.pad(w.reshape(w.shape[0], row.rows, row.row), [(0, 0), (0, 0), (0, unused)])
+    return np.asarray(wide.reshape(w.shape[0], -1)[:, : wide[0].size - unused])
+
+
+def _powers(ctx: Context, x: Source, weights: Weights) -> Dot:
+    w = weights.values
+    most = _reach(w, x.largest)
     powers = choose_powers(w, x.ctype, sum_type(most))
-    table = ctx.tables.add(name, powers.table, powers.note, powers.ctype)
+    table = ctx.tables.add(weights.name, powers.table, powers.note, powers.ctype)
     return Dot(
         kind=f"{x.ctype} activations by powers of two, shifted once per exponent",
         hint=f"{x.ctype}_power",

@@ -9,10 +9,8 @@ from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.nest import Nest, contiguous, nest_of
 from bitwright.backends.c.post import (
     Built,
-    Param,
     Post,
     absorb_constants,
-    keep,
     lookup,
     requantize,
     scaled,
@@ -20,29 +18,27 @@ from bitwright.backends.c.post import (
     steps,
     widths,
 )
+from bitwright.backends.c.real_post import Stage, finish_of
 from bitwright.backends.c.storage import Storage
 from bitwright.backends.layers import Layer
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import (
+    Activation,
     AddInt,
     ArgMax,
+    Arithmetic,
     Lookup,
     Op,
-    Permute,
     Requantize,
-    Reshape,
     Steps,
-    Transpose,
 )
-from bitwright.ir.types import Real
 
 _NOTES = {
     "limit": "thresholds",
     "code": "codes",
     "mul": "multipliers",
     "add": "added before the shift",
-    "order": "which element comes next",
 }
 
 
@@ -67,6 +63,8 @@ class ElementwiseView:
     operands: tuple[Operand, ...]
     channel: str
     post: Post
+    after: tuple[Stage, ...]
+    result: str
     y: Storage
 
 
@@ -84,8 +82,11 @@ class ArgMaxView:
 
 
 def emit_elementwise(ctx: Context, layer: Layer, built: Built, nest: Nest, kind: str) -> Call:
-    """Return the call of a loop that reads each operand of `nest` and applies `built`."""
-    op, y = layer.last, ctx.storage(layer.output)
+    """Return the call of a loop that reads each operand of `nest` and applies `built`.
+
+    What the layer's further ops make of it follows.
+    """
+    y, finish = ctx.storage(layer.output), finish_of(layer.ops[1:], ctx, "v")
     operands, parameters, arguments = [], [], []
     for operand in nest.operands:
         s = ctx.storage(operand.value)
@@ -98,27 +99,35 @@ def emit_elementwise(ctx: Context, layer: Layer, built: Built, nest: Nest, kind:
         parameters.append(f"const {table.ctype} *{param.name}")
         arguments.append(table.name)
     parameters.append(f"{y.ctype} *y")
+    words = [_word(op) for op in layer.ops]
     view = ElementwiseView(
-        name=f"{type(op).__name__.lower()}_{y.size}",
-        note=f"{type(op).__name__}, {y.size} elements.",
+        name=f"{'_'.join(words)}_{y.size}",
+        note=f"{', '.join(words)} of {y.size} elements.",
         parameters=", ".join(parameters),
         dims=nest.dims,
         operands=tuple(operands),
         channel=nest.channel,
         post=built.post,
+        after=finish.stages,
+        result=finish.result,
         y=y,
     )
     function = ctx.kernels.add("c/elementwise.h.j2", view)
     return Call(layer, function, (*arguments, ctx.write(layer.output)), kind)
 
 
+def _word(op: Op) -> str:
+    """Return what `op` is called in the name of a kernel."""
+    return (
+        str(op.kind.value) if isinstance(op, Activation | Arithmetic) else type(op).__name__.lower()
+    )
+
+
 def integer_layer(ctx: Context, layer: Layer) -> Call:
-    """Return the call of one integer op that is not fused, or of an index map."""
+    """Return the call of one integer op that is not fused, or of ArgMax."""
     op = layer.first
     if isinstance(op, ArgMax):
         return _argmax(ctx, layer, op)
-    if isinstance(op, Transpose | Permute | Reshape):
-        return _copy(ctx, layer, op)
     if isinstance(op, AddInt):
         nest = nest_of(op.output.shape, [(v, contiguous(v.shape)) for v in op.inputs])
         return emit_elementwise(ctx, layer, _add(op), nest, "sum of two")
@@ -166,30 +175,6 @@ def _add(op: AddInt) -> Built:
     terms = f"({t})acc * {signed_literal(op.mul_a)} + ({t})other * {signed_literal(op.mul_b)}"
     post = replace(scaled("add", op, wide), expression=f"{terms} + {signed_literal(op.add)}")
     return Built(post)
-
-
-def moved(op: Op) -> Built:
-    """Return the post of an op that only moves elements."""
-    elem = op.output.elem
-    if isinstance(elem, Real):
-        return Built(Post("keep", "float"))
-    return keep(elem)
-
-
-def _copy(ctx: Context, layer: Layer, op: Op) -> Call:
-    x = op.inputs[0]
-    if isinstance(op, Permute):
-        order = ctx.graph.constant(op.inputs[1]).astype(np.int64)
-        ctype = "uint16_t" if order.size <= 1 << 16 else "int32_t"
-        post = replace(moved(op).post, params=(Param("order", ctype),))
-        nest = nest_of((order.size,), [(x, (1,))])
-        gathered = replace(nest.operands[0], index=f"(size_t)order[{nest.operands[0].index}]")
-        nest = replace(nest, operands=(gathered,))
-        return emit_elementwise(ctx, layer, Built(post, (order,)), nest, "gather")
-    strides = contiguous(x.shape)
-    shape = op.output.shape
-    strides = tuple(strides[p] for p in op.perm) if isinstance(op, Transpose) else contiguous(shape)
-    return emit_elementwise(ctx, layer, moved(op), nest_of(shape, [(x, strides)]), "copy")
 
 
 def _argmax(ctx: Context, layer: Layer, op: ArgMax) -> Call:

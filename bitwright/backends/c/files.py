@@ -96,7 +96,8 @@ def _view(program: CProgram, options: COptions) -> FileView:
     parameters += [f"{p.ctype} *{p.parameter}" for p in program.outputs]
     texts = program.kernels.texts
     math = any(p.storage.ctype == REAL_T for p in ports) or program.kernels.uses(REAL_T)
-    headers = ("math.h",) * math + ("string.h",) * (math or bool(program.copies))
+    copies = bool(program.copies) or program.kernels.uses("memcpy(")
+    headers = ("math.h",) * math + ("string.h",) * (math or copies)
     return FileView(
         model=program.model,
         guard=program.model.upper(),
@@ -152,6 +153,9 @@ def _meaning(port: Port) -> str:
         "signed": "one plane per bit of the two's complement, the lowest first",
     }
     what = texts[s.role.value]
+    if s.columns:
+        place = f"row r of {s.columns} values begins at word {s.row_words} * r, value i of it is bit "
+        return f"Bits: {place}i % {s.word} of word i / {s.word} there; {what}; unused bits 0"
     return f"Bits: value i is bit i % {s.word} of word i / {s.word}; {what}; unused bits 0"
 
 

@@ -49,19 +49,26 @@ def nest_of(
     shape: tuple[int, ...],
     operands: Sequence[tuple[Value, Strides]],
     channel: Strides | None = None,
+    begin: int = 0,
 ) -> Nest:
-    """Return the loops over `shape`; `channel` gives the strides of the parameters."""
+    """Return the loops over `shape`; `channel` gives the strides of the parameters.
+
+    The operands are read from element `begin` on.
+    """
     walks = [s for _, s in operands] + [channel or (0,) * len(shape)]
-    dims, merged = _merge(shape, walks)
+    dims, merged = merge(shape, walks)
     named = zip(operands, _NAMES, merged, strict=False)
     return Nest(
         dims,
-        tuple(Walk(v, var, pointer, _index(s)) for (v, _), (var, pointer), s in named),
-        _index(merged[-1]),
+        tuple(Walk(v, var, pointer, index_text(s, begin)) for (v, _), (var, pointer), s in named),
+        index_text(merged[-1]),
     )
 
 
-def _merge(shape: tuple[int, ...], walks: list[Strides]) -> tuple[tuple[int, ...], list[Strides]]:
+def merge(
+    shape: tuple[int, ...], walks: Sequence[Strides]
+) -> tuple[tuple[int, ...], list[Strides]]:
+    """Return loop bounds and the strides of every walk, axes of one element left out."""
     dims: list[int] = []
     steps: list[list[int]] = []  # per kept axis, the stride of every walk
     for axis, d in enumerate(shape):
@@ -77,6 +84,13 @@ def _merge(shape: tuple[int, ...], walks: list[Strides]) -> tuple[tuple[int, ...
     return tuple(dims), [tuple(s[k] for s in steps) for k in range(len(walks))]
 
 
-def _index(strides: Strides) -> str:
-    terms = [f"i{k} * {s}u" if s > 1 else f"i{k}" for k, s in enumerate(strides) if s]
-    return " + ".join(terms) or "0u"
+def index_text(strides: Strides, begin: int = 0, names: str = "i") -> str:
+    """Return the C text of `begin` plus every loop variable times its stride."""
+    text = f"{begin}u" if begin else ""
+    for k, s in enumerate(strides):
+        factor = f" * {abs(s)}u" if abs(s) > 1 else ""
+        if s > 0:
+            text = f"{text} + {names}{k}{factor}" if text else f"{names}{k}{factor}"
+        elif s < 0:  # follows a `begin` that is as great at least
+            text = f"{text} - {names}{k}{factor}"
+    return text or "0u"

@@ -10,7 +10,7 @@ import numpy as np
 
 from bitwright.backends.c.csa import BLOCK, UNROLL, Adders, Lanes, Step, merge
 from bitwright.backends.c.options import Cpu
-from bitwright.backends.c.storage import Planes, Role, pack_bits
+from bitwright.backends.c.storage import Planes, Role, pack_rows
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Encoding
 
@@ -37,73 +37,93 @@ class PlaneDot:
     counts_x: bool = False
 
 
-def dot_planes(x: Planes, row_words: int, w: Array, encoding: Encoding) -> PlaneDot:
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """One row of activations as a kernel reads it: planes `apart` words from each other."""
+
+    row: Planes
+    apart: int
+
+    @property
+    def words(self) -> int:
+        """Words of the row in one plane."""
+        return self.row.words
+
+    def pack(self, bits: Array) -> Array:
+        """Pack weights (outputs, inputs) as the activations are packed."""
+        return pack_rows(bits, self.row.row, self.row.word)
+
+    def plane(self, number: int) -> str:
+        """Return the C text of word `{i}` of a plane."""
+        return f"x[{number * self.apart} + {{i}}]" if number else "x[{i}]"
+
+
+def dot_planes(x: Bits, w: Array, encoding: Encoding) -> PlaneDot:
     """Return the form for activations `x` and weights `w` (outputs, inputs).
 
     With m = popcount of products that are -1: bipolar x: sum = nonzero - 2 m.
     A plane b of an integer adds 2^b * (P - m_b), P the +1 weights, m_b counting x_b XOR (w = +1).
     """
     bipolar = encoding is Encoding.BIPOLAR
-    form = _FORMS[(x.role, bipolar)]
-    return form(x, row_words, w)
+    return _FORMS[(x.row.role, bipolar)](x, w)
 
 
-def _interleave(first: Array, second: Array, word: int) -> Array:
-    pairs = np.stack([pack_bits(first, word), pack_bits(second, word)], axis=-1)
+def _interleave(x: Bits, first: Array, second: Array) -> Array:
+    pairs = np.stack([x.pack(first), x.pack(second)], axis=-1)
     return pairs.reshape(first.shape[0], -1)
 
 
-def _bip_bip(x: Planes, row_words: int, w: Array) -> PlaneDot:
+def _bip_bip(x: Bits, w: Array) -> PlaneDot:
     k = np.full(w.shape[0], w.shape[1], np.int64)
-    return PlaneDot((Term("x[{i}] ^ w[{i}]"),), pack_bits(w > 0, x.word), row_words, k, -2)
+    return PlaneDot((Term("x[{i}] ^ w[{i}]"),), x.pack(w > 0), x.words, k, -2)
 
 
-def _bip_tern(x: Planes, row_words: int, w: Array) -> PlaneDot:
-    weights = _interleave(w != 0, w > 0, x.word)
+def _bip_tern(x: Bits, w: Array) -> PlaneDot:
+    weights = _interleave(x, w != 0, w > 0)
     k = (w != 0).sum(axis=1)
     term = Term("(x[{i}] & w[2 * {i}]) ^ w[2 * {i} + 1]")
-    return PlaneDot((term,), weights, 2 * row_words, k, -2)
+    return PlaneDot((term,), weights, 2 * x.words, k, -2)
 
 
-def _tern_bip(x: Planes, row_words: int, w: Array) -> PlaneDot:
-    term = Term(f"x[{{i}}] & ~(w[{{i}}] ^ x[{x.words} + {{i}}])")
+def _tern_bip(x: Bits, w: Array) -> PlaneDot:
+    term = Term(f"x[{{i}}] & ~(w[{{i}}] ^ {x.plane(1)})")
     k = np.zeros(w.shape[0], np.int64)
-    return PlaneDot((term,), pack_bits(w > 0, x.word), row_words, k, -2, counts_x=True)
+    return PlaneDot((term,), x.pack(w > 0), x.words, k, -2, counts_x=True)
 
 
-def _tern_tern(x: Planes, row_words: int, w: Array) -> PlaneDot:
+def _tern_tern(x: Bits, w: Array) -> PlaneDot:
     nonzero = "x[{i}] & w[2 * {i}]"
-    wrong = f"({nonzero}) & (x[{x.words} + {{i}}] ^ w[2 * {{i}} + 1])"
-    k = np.full(w.shape[0], row_words * x.word, np.int64)
-    weights = _interleave(w != 0, w < 0, x.word)
-    return PlaneDot((Term(f"~({nonzero})"), Term(wrong, 1)), weights, 2 * row_words, k, -1)
+    wrong = f"({nonzero}) & ({x.plane(1)} ^ w[2 * {{i}} + 1])"
+    k = np.full(w.shape[0], x.words * x.row.word, np.int64)
+    weights = _interleave(x, w != 0, w < 0)
+    return PlaneDot((Term(f"~({nonzero})"), Term(wrong, 1)), weights, 2 * x.words, k, -1)
 
 
-def _int_bip(x: Planes, row_words: int, w: Array) -> PlaneDot:
+def _int_bip(x: Bits, w: Array) -> PlaneDot:
     plus = (w > 0).sum(axis=1)
-    terms = [Term(f"x[{b * x.words} + {{i}}] ^ w[{{i}}]", b) for b in range(x.planes)]
-    k = ((1 << x.planes) - 1) * plus
-    if x.role is Role.SIGNED:
-        top = x.planes - 1
+    planes = x.row.planes
+    terms = [Term(f"{x.plane(b)} ^ w[{{i}}]", b) for b in range(planes)]
+    k = ((1 << planes) - 1) * plus
+    if x.row.role is Role.SIGNED:
+        top = planes - 1
         terms[top] = Term(f"~({terms[top].text})", top)
-        k = (row_words * x.word << top) - plus
-    return PlaneDot(tuple(terms), pack_bits(w > 0, x.word), row_words, k, -1)
+        k = (x.words * x.row.word << top) - plus
+    return PlaneDot(tuple(terms), x.pack(w > 0), x.words, k, -1)
 
 
-def _int_tern(x: Planes, row_words: int, w: Array) -> PlaneDot:
+def _int_tern(x: Bits, w: Array) -> PlaneDot:
     plus, minus = (w > 0).sum(axis=1), (w < 0).sum(axis=1)
+    planes = x.row.planes
     terms = [
-        Term(f"(x[{b * x.words} + {{i}}] & w[2 * {{i}}]) ^ w[2 * {{i}} + 1]", b)
-        for b in range(x.planes)
+        Term(f"({x.plane(b)} & w[2 * {{i}}]) ^ w[2 * {{i}} + 1]", b) for b in range(planes)
     ]
-    k = ((1 << x.planes) - 1) * plus
-    if x.role is Role.SIGNED:
-        top = x.planes - 1
-        inverted = f"(w[2 * {{i}}] & ~x[{top * x.words} + {{i}}]) ^ w[2 * {{i}} + 1]"
+    k = ((1 << planes) - 1) * plus
+    if x.row.role is Role.SIGNED:
+        top = planes - 1
+        inverted = f"(w[2 * {{i}}] & ~{x.plane(top)}) ^ w[2 * {{i}} + 1]"
         terms[top] = Term(inverted, top)
         k = k - ((plus - minus) << top)
-    weights = _interleave(w != 0, w > 0, x.word)
-    return PlaneDot(tuple(terms), weights, 2 * row_words, k, -1)
+    return PlaneDot(tuple(terms), _interleave(x, w != 0, w > 0), 2 * x.words, k, -1)
 
 
 _FORMS = {

@@ -3,23 +3,29 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bitwright.backends.c.bordered import bordered_layer
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.elementwise import integer_layer
+from bitwright.backends.c.int_conv import conv_layer
+from bitwright.backends.c.int_pool import pool_layer
 from bitwright.backends.c.kernels import KernelSet
 from bitwright.backends.c.layout import Layout, is_alias, layout_of
 from bitwright.backends.c.linear import linear_layer
-from bitwright.backends.c.memory import Buffer, Plan, plan_memory
+from bitwright.backends.c.memory import Plan
+from bitwright.backends.c.moves import MOVES, move_layer
 from bitwright.backends.c.options import Cpu
+from bitwright.backends.c.placement import Placement, offset_of, outermost, placement_of
 from bitwright.backends.c.ports import Port, ports_of
 from bitwright.backends.c.real import is_real_op, real_layer
-from bitwright.backends.c.storage import Elements, Storage
+from bitwright.backends.c.storage import Storage
 from bitwright.backends.c.tables import TableSet
 from bitwright.backends.layers import Layer, layers_of
 from bitwright.backends.names import Names
 from bitwright.backends.trace import input_names
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import ArgMax, IntLinear, Linear, Permute, Softmax, Transpose, Value
+from bitwright.ir.ops import IntConv, IntLinear, MaxPool, MinPool, Requantize, Steps, SumPool
+from bitwright.ir.types import Real
 
 _LIBRARY = frozenset(["arena", "base", "memcpy", "memset", "size_t", "uint8_t"])
 
@@ -52,6 +58,9 @@ class TraceView:
     model: str
     guard: str
     x: Storage
+    rows: int
+    row: int
+    pitch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,26 +109,22 @@ def compile_program(graph: Graph, model: str, cpu: Cpu) -> CProgram:
     layers = layers_of(graph, Names(frozenset({"run", "trace", "pack", "unpack"})))
     inputs, outputs = ports_of(graph, layout, model)
     homes = _homes(graph, layout, inputs, outputs)
-    owner, plan = _plan(graph, layout, layers, homes)
-    local = Names(_LIBRARY | {p.parameter for p in (*inputs, *outputs)})
-    variables = dict(homes)
-    pointers = []
-    for layer in layers:
-        top = layout.root[layer.output.name]
-        if top not in variables:
-            variables[top] = local.fresh(layer.name)
-            pointers.append(_pointer(layout, plan, owner[top], variables[top], layer))
+    placed = placement_of(graph, layout, layers, homes)
+    variables, pointers = _pointers(layout, layers, placed, homes)
     taken = frozenset(variables.values()) | _LIBRARY
     public = frozenset(f"{model}_{verb}" for verb in ("run", "trace", "trace_value"))
     public |= {p.pack for p in (*inputs, *outputs)} | {p.ctype for p in (*inputs, *outputs)}
     tables = TableSet(Names(taken | public), model)
-    ctx = Context(graph, layout, cpu, KernelSet(Names(taken)), tables, variables)
+    ctx = Context(
+        graph, layout, cpu, KernelSet(Names(taken)), tables, variables, frozenset(placed.inside),
+        {name: i.pitch for name, i in placed.inside.items() if i.pitch},
+    )  # fmt: skip
     traces = KernelSet(Names(taken))
     entries = _entries(traces, inputs, input_names(graph.inputs), model)
     lines = tuple(_line(ctx, traces, layer, model) for layer in layers)
     copies = _copies(ctx, outputs)
     return CProgram(
-        model, inputs, outputs, tuple(pointers), entries, lines, copies, plan, layout,
+        model, inputs, outputs, pointers, entries, lines, copies, placed.plan, layout,
         ctx.kernels, traces, ctx.tables,
     )  # fmt: skip
 
@@ -141,9 +146,27 @@ def _homes(
     return homes
 
 
-def _pointer(layout: Layout, plan: Plan, owner: str, name: str, layer: Layer) -> Pointer:
-    s = layout.storage[layer.output.name]
-    return Pointer(s.ctype, name, plan.offsets[owner], s.bytes, str(layer.output.type))
+def _pointers(
+    layout: Layout, layers: tuple[Layer, ...], placed: Placement, homes: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[Pointer, ...]]:
+    """Return the C text of the pointer to each root, and the pointers into the arena."""
+    local = Names(_LIBRARY | frozenset(homes.values()))
+    variables = dict(homes)
+    pointers = []
+    for layer in layers:
+        top = layout.root[layer.output.name]
+        if top in variables:
+            continue
+        s = layout.storage[layer.output.name]
+        begin = offset_of(placed.inside, top)
+        if top not in placed.owner:
+            variables[top] = f"{homes[outermost(placed.inside, top)]} + {begin}"
+            continue
+        variables[top] = local.fresh(layer.name)
+        offset = placed.plan.offsets[placed.owner[top]] + begin * s.bytes // s.count
+        note = str(layer.output.type)
+        pointers.append(Pointer(s.ctype, variables[top], offset, s.bytes, note))
+    return variables, tuple(pointers)
 
 
 def _entries(
@@ -151,7 +174,8 @@ def _entries(
 ) -> tuple[Entry, ...]:
     entries = []
     for port, name in zip(inputs, names, strict=True):
-        view = TraceView("trace_values", model, model.upper(), port.storage)
+        size = port.storage.size
+        view = TraceView("trace_values", model, model.upper(), port.storage, 1, size, size)
         trace = traces.add("c/trace.h.j2", view)
         entries.append(Entry(name, port.name, trace, port.parameter))
     return tuple(entries)
@@ -159,18 +183,31 @@ def _entries(
 
 def _line(ctx: Context, traces: KernelSet, layer: Layer, model: str) -> Line:
     pointer = ctx.write(layer.output)
-    view = TraceView("trace_values", model, model.upper(), ctx.storage(layer.output))
+    s, row = ctx.storage(layer.output), layer.output.shape[-1] if layer.output.shape else 1
+    pitch = ctx.pitch(layer.output)
+    rows, row, pitch = (1, s.size, s.size) if pitch == row else (s.size // row, row, pitch)
+    view = TraceView("trace_values", model, model.upper(), s, rows, row, pitch)
     trace = traces.add("c/trace.h.j2", view)
     if is_alias(ctx.graph, layer.first):
         return Line(layer, "", "another shape of the same memory", trace, pointer)
     call = _call(ctx, layer)
-    return Line(layer, f"{call.function}({', '.join(call.arguments)});", call.kind, trace, pointer)
+    text = f"{call.function}({', '.join(call.arguments)});" if call.function else ""
+    return Line(layer, text, call.kind, trace, pointer)
 
 
 def _call(ctx: Context, layer: Layer) -> Call:
-    if isinstance(layer.first, IntLinear):
-        return linear_layer(ctx, layer)
-    if is_real_op(layer.first):
+    op = layer.first
+    if isinstance(op, IntLinear):
+        return linear_layer(ctx, layer, op)
+    if isinstance(op, IntConv):
+        return conv_layer(ctx, layer, op)
+    if isinstance(op, SumPool | MaxPool | MinPool) and not isinstance(op.output.elem, Real):
+        return pool_layer(ctx, layer, op)
+    if isinstance(op, Steps | Requantize) and op.classes:
+        return bordered_layer(ctx, layer, op)
+    if isinstance(op, MOVES):
+        return move_layer(ctx, layer)
+    if is_real_op(op):
         return real_layer(ctx, layer)
     return integer_layer(ctx, layer)
 
@@ -182,62 +219,3 @@ def _copies(ctx: Context, outputs: tuple[Port, ...]) -> tuple[Copy, ...]:
         if source != port.parameter:
             out.append(Copy(port.parameter, source, port.storage.bytes))
     return tuple(out)
-
-
-def _plan(
-    graph: Graph, layout: Layout, layers: tuple[Layer, ...], homes: Mapping[str, str]
-) -> tuple[dict[str, str], Plan]:
-    """Return which root owns the memory of each root, and the plan of the owners."""
-    last = _last_uses(graph, layout, layers, homes)
-    owner: dict[str, str] = {}
-    spans: dict[str, list[int]] = {}
-    for n, layer in enumerate(layers):
-        top = layout.root[layer.output.name]
-        if top in homes or top in owner:
-            continue
-        host = _in_place(graph, layout, layer, n, last)
-        owner[top] = owner.get(host, top)
-        span = spans.setdefault(owner[top], [layout.storage[layer.output.name].bytes, n, n])
-        span[2] = max(span[2], last[top])
-    buffers = [Buffer(name, *span) for name, span in spans.items()]
-    return owner, plan_memory(buffers)
-
-
-def _last_uses(
-    graph: Graph, layout: Layout, layers: tuple[Layer, ...], homes: Mapping[str, str]
-) -> dict[str, int]:
-    """Return the last layer that touches each root; outputs that are copied live to the end."""
-    last: dict[str, int] = {}
-    for n, layer in enumerate(layers):
-        for v in (layer.output, *(v for op in layer.ops for v in op.inputs)):
-            if v.name in layout.root:
-                last[layout.root[v.name]] = n
-    for v in graph.outputs:
-        top = layout.root.get(v.name, "")
-        if top not in homes:
-            last[top] = len(layers)
-    return last
-
-
-def _in_place(graph: Graph, layout: Layout, layer: Layer, n: int, last: Mapping[str, int]) -> str:
-    """Return the root whose memory this layer may overwrite element by element, or nothing."""
-    op = layer.first
-    if isinstance(op, IntLinear | Linear | Transpose | Permute | ArgMax | Softmax):
-        return ""
-    y = layout.storage[layer.output.name]
-    for v in op.inputs:
-        if (
-            not graph.is_constant(v)
-            and last[layout.root[v.name]] == n
-            and _fits(layout, v, op.output, y)
-        ):
-            return layout.root[v.name]
-    return ""
-
-
-def _fits(layout: Layout, v: Value, output: Value, y: Storage) -> bool:
-    x = layout.storage[v.name]
-    if v.type.size != output.type.size or not (isinstance(x, Elements) and isinstance(y, Elements)):
-        return False
-    octets = y.bytes == y.size
-    return x.ctype == y.ctype or (octets and x.bytes >= y.bytes)

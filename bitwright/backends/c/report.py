@@ -8,7 +8,7 @@ from bitwright.backends.c.options import COptions
 from bitwright.backends.c.ports import Port
 from bitwright.backends.c.program import CProgram, Line
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import IntLinear, Linear
+from bitwright.ir.ops import Conv, ConvTranspose, IntConv, IntLinear, Linear
 from bitwright.ir.types import Real
 
 
@@ -85,11 +85,13 @@ def _port(p: Port) -> dict[str, Any]:
 def _layer(line: Line, program: CProgram) -> dict[str, Any]:
     op = line.layer.first
     encoding, macs = "", 0
-    if isinstance(op, IntLinear | Linear):
+    if isinstance(op, IntLinear | Linear | Conv | ConvTranspose | IntConv):
         x = op.inputs[0]
-        macs = prod(x.shape) * op.output.shape[-1]
+        swept = x if isinstance(op, ConvTranspose) else op.output
+        filters = 1 if swept is op.output else op.inputs[1].shape[0]
+        macs = prod(swept.shape) * filters * prod(op.inputs[1].shape[1:])
         encoding = "real" if isinstance(x.elem, Real) else "integer"
-        if isinstance(op, IntLinear):
+        if isinstance(op, IntLinear | IntConv):
             encoding = f"{x.elem} x {op.encoding.value}"
     return {
         "name": line.layer.name,

@@ -1,7 +1,8 @@
 """How a tensor lies in memory: packed bit planes or an array of elements.
 
-Order is the flat row-major order of the tensor; element i is bit i % word of word i / word of
-each plane; plane p begins at word p * words. Bits after the last element are 0.
+Elements lie in the flat row-major order of the tensor. Planes hold rows of columns, each row begun
+at a new word: element i is bit c % word of word r * row_words + c / word of each plane, with r and c
+the quotient and the rest of i / columns; plane p begins at word p * words. Other bits are 0.
 """
 
 from collections.abc import Mapping
@@ -73,13 +74,39 @@ class Elements:
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """Bit planes of whole words, the elements in flat order."""
+    """Bit planes of whole words; `columns` is how many elements a row has, 0 for one row.
+
+    Rows that fill their words are the same as one row, and are always described as that.
+    """
 
     role: Role
     planes: int
     size: int
     word: int
+    columns: int = 0
     kind: str = "planes"
+
+    def __post_init__(self) -> None:
+        """Describe one layout in one way."""
+        if self.columns and (self.columns % self.word == 0 or self.columns == self.size):
+            object.__setattr__(self, "columns", 0)
+        if self.columns and self.size % self.columns:
+            raise VerifyError(f"{self.size} elements are no rows of {self.columns}")
+
+    @property
+    def row(self) -> int:
+        """Elements of a row."""
+        return self.columns or self.size
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.size // self.row
+
+    @property
+    def row_words(self) -> int:
+        """Words of a row in one plane."""
+        return -(-self.row // self.word)
 
     @property
     def ctype(self) -> str:
@@ -89,7 +116,7 @@ class Planes:
     @property
     def words(self) -> int:
         """Words of one plane."""
-        return -(-self.size // self.word)
+        return self.rows * self.row_words
 
     @property
     def count(self) -> int:
@@ -119,7 +146,7 @@ class Planes:
     def pack(self, values: Array) -> Array:
         """Return (samples, count) words for (samples, size) of values."""
         flat = values.reshape(-1, self.size).astype(np.int64)
-        planes = [pack_bits(bits, self.word) for bits in self._bits(flat)]
+        planes = [pack_rows(bits, self.row, self.word) for bits in self._bits(flat)]
         return np.concatenate(planes, axis=1)
 
     def _bits(self, flat: Array) -> list[Array]:
@@ -131,9 +158,11 @@ class Planes:
 
     def unpack(self, stored: Array) -> Array:
         """Return (samples, size) of integers."""
-        words = np.ascontiguousarray(stored.reshape(-1, self.planes, self.words))
+        shape = (-1, self.planes, self.rows, self.row_words)
+        words = np.ascontiguousarray(stored.reshape(shape))
         octets = words.astype(dtype_of(self.ctype)).view(np.uint8)
-        bits = np.unpackbits(octets, axis=-1, bitorder="little")[:, :, : self.size].astype(np.int64)
+        bits = np.unpackbits(octets, axis=-1, bitorder="little")[..., : self.row].astype(np.int64)
+        bits = bits.reshape(-1, self.planes, self.size)
         if self.role is Role.BIPOLAR:
             return bits[:, 0] * 2 - 1
         if self.role is Role.TERNARY:
@@ -146,7 +175,7 @@ class Planes:
     def describe(self) -> dict[str, Any]:
         """Return the entry of report.json."""
         return {"kind": self.kind, "role": self.role.value, "planes": self.planes,
-                "word": self.word, "ctype": self.ctype, "size": self.size,
+                "word": self.word, "columns": self.columns, "ctype": self.ctype, "size": self.size,
                 "count": self.count, "bytes": self.bytes}  # fmt: skip
 
 
@@ -157,7 +186,8 @@ def storage_from(entry: Mapping[str, Any]) -> Storage:
     """Return the storage that an entry of report.json describes."""
     if entry["kind"] == "elements":
         return Elements(entry["ctype"], entry["size"])
-    return Planes(Role(entry["role"]), entry["planes"], entry["size"], entry["word"])
+    role = Role(entry["role"])
+    return Planes(role, entry["planes"], entry["size"], entry["word"], entry["columns"])
 
 
 def dtype_of(ctype: str) -> np.dtype[Any]:
@@ -171,6 +201,12 @@ def pack_bits(bits: Array, word: int) -> Array:
     padded = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, pad)])
     octets = np.ascontiguousarray(np.packbits(padded, axis=-1, bitorder="little"))
     return octets.view(dtype_of(f"uint{word}_t"))
+
+
+def pack_rows(bits: Array, columns: int, word: int) -> Array:
+    """Pack the last axis, rows of `columns` bits each begun at a new word."""
+    rows = bits.reshape(*bits.shape[:-1], -1, columns)
+    return pack_bits(rows, word).reshape(*bits.shape[:-1], -1)
 
 
 def ctype_for(lo: int, hi: int) -> str:
@@ -192,13 +228,13 @@ def elements_for(elem: Element, size: int) -> Elements:
     return Elements(ctype_for(elem.lo, elem.hi), size)
 
 
-def planes_for(elem: Element, size: int, word: int) -> Planes:
+def planes_for(elem: Element, size: int, word: int, columns: int = 0) -> Planes:
     """Return the packed storage of a tensor of `elem`; VerifyError when it is not narrow."""
     if isinstance(elem, Bipolar):
-        return Planes(Role.BIPOLAR, 1, size, word)
+        return Planes(Role.BIPOLAR, 1, size, word, columns)
     if isinstance(elem, Int):
         role = Role.SIGNED if elem.signed else Role.UNSIGNED
-        return Planes(role, elem.bits, size, word)
+        return Planes(role, elem.bits, size, word, columns)
     if isinstance(elem, Real):
         raise VerifyError("a real tensor is not stored in planes")
-    return Planes(Role.TERNARY, 2, size, word)
+    return Planes(Role.TERNARY, 2, size, word, columns)

@@ -4,7 +4,7 @@ Latency counts the cycles from the handshake that completes the needed input to 
 handshake, with nothing stalled. Every cell moves one beat per cycle on its busy side.
 """
 
-SKID = FIFO = FORK = FRAME_IN = FRAME_OUT = 1
+SKID = FIFO = FORK = FRAME_IN = FRAME_OUT = CONCAT = 1
 WIDTH = 1  # from the narrow beat that completes a wide one, or from the wide beat
 LOOKUP = 2
 ADD = 5
@@ -40,14 +40,37 @@ def mvu_interval(nf: int, sf: int) -> int:
     return nf * sf
 
 
-def steps_latency(thresholds: int, table: bool) -> int:
+def steps_latency(thresholds: int, table: bool, classes: int = 1) -> int:
     """Return the latency of a threshold search (bw_steps)."""
-    return 2 + clog2(thresholds + 1) + int(table)
+    return 2 + clog2(thresholds + 1) + int(table) + int(classes > 1)
 
 
-def requantize_latency(use_mul: bool) -> int:
+def requantize_latency(use_mul: bool, classes: int = 1) -> int:
     """Return the latency of scaling, rounding and clamping (bw_requantize)."""
-    return 4 + int(use_mul)
+    return 4 + int(use_mul) + int(classes > 1)
+
+
+def depthwise_latency(taps: int) -> int:
+    """Return the cycles from a block's first tap to its output beat (bw_depthwise)."""
+    return taps - 1 + 4
+
+
+def pool_latency(taps: int, blocks: int = 1) -> int:
+    """Return the cycles from the first input beat to the first output beat (bw_pool).
+
+    `taps` pixels of `blocks` beats follow one another when the pixels come whole.
+    """
+    return (taps - 1) * blocks + 3
+
+
+def reorder_latency(beats: int) -> int:
+    """Return the cycles from a frame's first input beat to its first output beat (bw_reorder)."""
+    return beats - 1 + 3
+
+
+def reorder_interval(beats_in: int, beats_out: int) -> int:
+    """Return the cycles between frames (bw_reorder)."""
+    return max(beats_in, beats_out)
 
 
 def argmax_latency(pe: int, beats: int) -> int:

@@ -128,6 +128,7 @@ def stream_ports(prefix: str, wires: str) -> Pairs:
 
 
 _CLOCK: Pairs = (("clk", "clk"), ("rst_n", "rst_n"))
+_TIED: dict[str, Pairs] = {"bw_mvu": (("s_axis_tuser", "1'b1"),)}  # every beat counts
 
 
 def layer_view(unit: Unit, module: str) -> LayerView:
@@ -206,6 +207,7 @@ def _cell_instance(
     for i, (stream, data) in enumerate(operands):
         prefix = _operand(i, len(operands))
         ports += [(f"{prefix}_tdata", data), *stream_ports(prefix, stream)[1:]]
+    ports += _TIED.get(cell.module, ())
     ports += stream_ports("m_axis", result)
     return Instance(cell.module, f"u_{_short(cell)}", cell.parameters + files, tuple(ports))
 

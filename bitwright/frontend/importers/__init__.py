@@ -6,11 +6,21 @@ from bitwright.frontend.context import Context, Operand
 from bitwright.frontend.importers import (
     activations,
     arithmetic,
+    blocks,
+    channels_last,
+    convolutions,
     heads,
     linear,
+    norms,
+    pads,
+    pieces,
+    pools,
     qdq,
     qlinear,
+    qlinear_spatial,
     qonnx,
+    reductions,
+    resize,
     shapes,
     signs,
 )
@@ -21,6 +31,7 @@ from bitwright.frontend.node import Node
 Importer = Callable[[Context, Node], Operand]
 
 QONNX_DOMAINS = frozenset({"onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general"})
+QONNX_LAST = "qonnx.custom_op.channels_last"
 MICROSOFT = "com.microsoft"
 
 STANDARD: dict[str, Importer] = {
@@ -28,6 +39,23 @@ STANDARD: dict[str, Importer] = {
     "MatMul": linear.matmul,
     "Gemm": linear.gemm,
     "BatchNormalization": linear.batch_norm,
+    # windows
+    "Conv": convolutions.conv,
+    "ConvTranspose": convolutions.conv_transpose,
+    "MaxPool": pools.max_pool,
+    "AveragePool": pools.average_pool,
+    "LpPool": pools.lp_pool,
+    "GlobalMaxPool": pools.global_max_pool,
+    "GlobalAveragePool": pools.global_average_pool,
+    "GlobalLpPool": pools.global_lp_pool,
+    # over whole axes
+    **dict.fromkeys(reductions.KINDS, reductions.reduce),
+    "InstanceNormalization": norms.instance_norm,
+    "LayerNormalization": norms.layer_norm,
+    "GroupNormalization": norms.group_norm,
+    "MeanVarianceNormalization": norms.mean_variance_norm,
+    "LpNormalization": norms.lp_norm,
+    "LRN": norms.local_response_norm,
     # element by element, two operands or more
     "Add": arithmetic.binary,
     "Sub": arithmetic.binary,
@@ -37,6 +65,7 @@ STANDARD: dict[str, Importer] = {
     "Min": arithmetic.variadic,
     "Max": arithmetic.variadic,
     "Sum": arithmetic.variadic,
+    "Mean": reductions.mean,
     "PRelu": arithmetic.prelu,
     "Clip": arithmetic.clip,
     # scalar functions
@@ -61,7 +90,20 @@ STANDARD: dict[str, Importer] = {
     "Softmax": heads.softmax,
     "LogSoftmax": heads.softmax,
     "ArgMax": heads.arg_max,
+    "ArgMin": heads.arg_max,
     "TopK": heads.top_k,
+    # joining, cutting, repeating
+    "Concat": pieces.concat,
+    "Split": pieces.split,
+    "Slice": pieces.slice_,
+    "Gather": pieces.gather,
+    "Tile": pieces.tile,
+    "Expand": pieces.expand,
+    "Pad": pads.pad,
+    "DepthToSpace": blocks.depth_to_space,
+    "SpaceToDepth": blocks.space_to_depth,
+    "Resize": resize.resize,
+    "Upsample": resize.upsample,
     # shapes
     "Shape": shapes.shape,
     "Size": shapes.size,
@@ -79,6 +121,8 @@ STANDARD: dict[str, Importer] = {
     "DequantizeLinear": qdq.dequantize_linear,
     "QLinearMatMul": qlinear.matmul,
     "MatMulInteger": qlinear.matmul_integer,
+    "QLinearConv": qlinear_spatial.conv,
+    "ConvInteger": qlinear_spatial.conv_integer,
 }
 
 QONNX: dict[str, Importer] = {
@@ -87,6 +131,14 @@ QONNX: dict[str, Importer] = {
     "BipolarQuant": qonnx.bipolar_quant,
     "MultiThreshold": qonnx.multi_threshold,
     "Trunc": qonnx.trunc,
+    "QuantAvgPool2d": channels_last.quantized_average_pool,
+    "MaxPoolNHWC": channels_last.max_pool,
+}
+
+CHANNELS_LAST: dict[str, Importer] = {
+    "Conv": channels_last.conv,
+    "MaxPool": channels_last.max_pool,
+    "BatchNormalization": channels_last.batch_norm,
 }
 
 CONTRIBUTED: dict[str, Importer] = {
@@ -98,6 +150,11 @@ CONTRIBUTED: dict[str, Importer] = {
     "QLinearSigmoid": qlinear.sigmoid,
     "QLinearLeakyRelu": qlinear.leaky_relu,
     "QLinearSoftmax": qlinear.softmax,
+    "QLinearConv": qlinear_spatial.conv,
+    "QLinearAveragePool": qlinear_spatial.average_pool,
+    "QLinearGlobalAveragePool": qlinear_spatial.global_average_pool,
+    "QLinearConcat": qlinear_spatial.concat,
+    "NhwcMaxPool": channels_last.max_pool,
     "Gelu": activations.gelu,
     "FastGelu": activations.fast_gelu,
     "QuickGelu": activations.quick_gelu,
@@ -109,7 +166,7 @@ def find_importer(node: Node, functions: set[tuple[str, str]]) -> Importer:
     if not node.outputs or not node.outputs[0]:
         if len([o for o in node.outputs if o]) == 0:
             raise Refusal("it sets no output")
-        if node.op_type != "TopK":
+        if node.op_type not in {"TopK", "Split"}:
             raise Refusal("its first output has no name")
     table = _table(node.domain)
     if node.op_type in table:
@@ -120,7 +177,7 @@ def find_importer(node: Node, functions: set[tuple[str, str]]) -> Importer:
         return QONNX[node.op_type]
     if node.op_type in REFUSED:
         raise Refusal(*REFUSED[node.op_type])
-    known = node.domain in {"", MICROSOFT} or node.domain in QONNX_DOMAINS
+    known = node.domain in {"", MICROSOFT, QONNX_LAST} or node.domain in QONNX_DOMAINS
     where = "" if known else f" of domain {show(node.domain)}"
     raise Refusal(f"the operator {plain(node.op_type)}{where} is not known to bitwright")
 
@@ -130,4 +187,4 @@ def _table(domain: str) -> dict[str, Importer]:
         return STANDARD
     if domain in QONNX_DOMAINS:
         return QONNX
-    return CONTRIBUTED if domain == MICROSOFT else {}
+    return {MICROSOFT: CONTRIBUTED, QONNX_LAST: CHANNELS_LAST}.get(domain, {})

@@ -20,6 +20,7 @@ _KINDS = {
     "Min": Arith.MIN,
     "Max": Arith.MAX,
     "Sum": Arith.ADD,
+    "Mean": Arith.ADD,
 }
 
 
@@ -54,15 +55,15 @@ def _rescaled(ctx: Context, node: Node, q: Value, factor: Value) -> Value | None
     return ctx.emit(Dequantize, (codes, product, zero), node, axis=axis if by.ndim else op.axis)
 
 
-def variadic(ctx: Context, node: Node) -> Value:
-    """Import Min, Max, Sum of any number of tensors as a chain."""
+def variadic(ctx: Context, node: Node, name: str = "") -> Value:
+    """Import Min, Max, Sum of any number of tensors as a chain, the last result under a part name."""
     values = [ctx.real(node, i) for i in range(len(node.inputs))]
     if len(values) == 1:
         return values[0]
     _check_batch(ctx, tuple(values))
     y, last = values[0], len(values) - 1
     for i, v in enumerate(values[1:], 1):
-        part = "" if i == last else f"part{i}"
+        part = name if i == last else f"part{i}"
         y = ctx.emit(Arithmetic, (y, v), node, part, kind=_KINDS[node.op_type])
     return y
 

@@ -7,7 +7,7 @@ from bitwright.frontend.context import Context, Operand, Unavailable
 from bitwright.frontend.messages import Refusal
 from bitwright.frontend.node import Node
 from bitwright.frontend.shape_rules import axis_of
-from bitwright.ir.ops import ArgMax, Reshape, Softmax, Value
+from bitwright.ir.ops import Activation, ArgMax, Function, Reshape, Softmax, Value
 
 _ONE_AXIS = 13  # from this version on softmax runs over one axis
 
@@ -26,10 +26,12 @@ def softmax_axes(opset: int, node: Node, rank: int) -> dict[str, Any]:
 
 
 def arg_max(ctx: Context, node: Node) -> Value:
-    """Import ArgMax; ties go to the lowest index."""
+    """Import ArgMax, and ArgMin of reals as that of the negated ones; ties go to the lowest index."""
     if node.integer("select_last_index", 0):
         raise Refusal("it takes the last of equal elements", "use select_last_index = 0")
     x = ctx.value(node, 0)
+    if node.op_type == "ArgMin":
+        x = ctx.emit(Activation, (ctx.real(node, 0),), node, "negated", kind=Function.NEG)
     axis = axis_of(node.integer("axis", 0), len(x.shape), node.loc)
     if node.integer("keepdims", 1):
         return ctx.emit(ArgMax, (x,), node, axis=axis)

@@ -51,7 +51,11 @@ def transposed_codes(
 ) -> Value:
     """Transpose the constant codes below a Dequantize, its channel axis with them."""
     q, scale, zero = op.inputs
-    codes = ctx.constant(f"{q.name}.T", ctx.builder.constants[q.name].transpose(perm), q.elem)
+    numbers = ctx.folded(q)
+    if numbers is None:
+        raise Refusal(f"the codes {show(q.name)} are computed at run time")
+    turned = np.ascontiguousarray(numbers.transpose(perm))
+    codes = ctx.constant(f"{q.name}.T", turned, q.elem)
     axis = perm.index(op.axis % len(perm)) if max(scale.type.size, zero.type.size) > 1 else -1
     return ctx.emit(Dequantize, (codes, scale, zero), node, part, axis=axis)
 
@@ -99,6 +103,11 @@ def _vector(ctx: Context, node: Node, bias: Value, size: int) -> Value | None:
 
 def batch_norm(ctx: Context, node: Node) -> Value:
     """Import BatchNormalization in inference form, along axis 1."""
+    return normalized(ctx, node, 1)
+
+
+def normalized(ctx: Context, node: Node, axis: int) -> Value:
+    """Emit the batch normalization of a node along an axis."""
     if node.integer("training_mode", 0):
         raise Refusal("it is in training mode", "export the model in evaluation mode")
     if not node.integer("spatial", 1):
@@ -109,7 +118,7 @@ def batch_norm(ctx: Context, node: Node) -> Value:
     variance = ctx.builder.constants[parameters[3].name]
     if float((variance + np.float32(epsilon)).min(initial=1.0)) <= 0:
         raise CompileError(f"{node.loc}: variance + epsilon is {variance.min()}, not positive")
-    return ctx.emit(BatchNorm, (x, *parameters), node, epsilon=epsilon, axis=1)
+    return ctx.emit(BatchNorm, (x, *parameters), node, epsilon=epsilon, axis=axis)
 
 
 def _parameter(ctx: Context, node: Node, index: int) -> Value:

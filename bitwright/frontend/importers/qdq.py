@@ -34,22 +34,27 @@ def quantized(ctx: Context, node: Node, x: Value, at: tuple[int, int]) -> Value:
     return ctx.emit(Quantize, (x, scale, zero), node, elem=elem, axis=axis, zero_after=True)
 
 
-def dequantized(ctx: Context, node: Node, at: tuple[int, int, int], part: str = "") -> Value:
-    """Return the reals of the codes, scale and zero point at these inputs."""
+def dequantized(
+    ctx: Context, node: Node, at: tuple[int, int, int], part: str = "", axis: int = 1
+) -> Value:
+    """Return the reals of the codes, scale and zero point at these inputs.
+
+    Several scales lie along the node's attribute `axis`, or where it has none along this one.
+    """
     index, *rest = at
     if isinstance(ctx.value(node, index).elem, Real) and node.inputs[index] in ctx.whole:
         raise Refusal(
             "it reads an integer accumulator", "let a Cast and a Mul take the place of it"
         )
     codes = ctx.codes(node, index)
-    scale, zero, axis = grid(ctx, node, (rest[0], rest[1]), codes.shape)
+    scale, zero, axis = grid(ctx, node, (rest[0], rest[1]), codes.shape, axis)
     return ctx.emit(Dequantize, (codes, scale, zero), node, part, axis=axis)
 
 
 def grid(
-    ctx: Context, node: Node, at: tuple[int, int], shape: tuple[int, ...]
+    ctx: Context, node: Node, at: tuple[int, int], shape: tuple[int, ...], default: int = 1
 ) -> tuple[Value, Value, int]:
-    """Return scale, zero point (0 when left out) and the axis they lie on."""
+    """Return scale, zero point (0 when left out) and the axis they lie on, `axis` or `default`."""
     if node.integer("block_size", 0):
         raise Refusal("it quantizes in blocks", "quantize per tensor or per channel")
     scale = finite(ctx.array(node, at[0]), show(node.inputs[at[0]]))
@@ -58,7 +63,7 @@ def grid(
     if zero.dtype.kind not in "iu":
         raise Refusal(f"its zero point {show(node.inputs[at[1]])} is no integer")
     wide = max(scale.size, zero.size) > 1
-    axis = axis_of(node.integer("axis", 1), len(shape), node.loc) if wide else -1
+    axis = axis_of(node.integer("axis", default), len(shape), node.loc) if wide else -1
     s = ctx.constant(f"{node.out}.scale{at[0]}", _vector(node, scale, shape, axis))
     z = ctx.constant(f"{node.out}.zero{at[0]}", _vector(node, zero, shape, axis))
     return s, z, axis

@@ -39,15 +39,15 @@ def gemm(ctx: Context, node: Node) -> Value:
     b = as_weight(ctx, node, b, transpose=not node.integer("transB", 0))
     if alpha != 1.0:
         raise Refusal(f"its alpha is {alpha:g}", "fold alpha into the scale of b")
-    operands = (a, b, _bias(ctx, node, b.shape[0])) if node.has_input(6) else (a, b)
+    operands = (a, b, coded_bias(ctx, node, 6, b.shape[0])) if node.has_input(6) else (a, b)
     coded = node.has_input(7)
     y = ctx.emit(Linear, operands, node, "product" if coded else "")
     return quantized(ctx, node, y, (7, 8)) if coded else y
 
 
-def _bias(ctx: Context, node: Node, size: int) -> Value:
-    """Return the int32 bias of a QGemm, whose scale is the product of the operands' scales."""
-    codes = ctx.array(node, 6)
+def coded_bias(ctx: Context, node: Node, index: int, size: int) -> Value:
+    """Return an int32 bias, whose scale is the product of the operands' (inputs 1 and 4)."""
+    codes = ctx.array(node, index)
     if codes.size not in {1, size}:
         raise CompileError(f"{node.loc}: a bias of shape {codes.shape} for {size} outputs")
     scales = (ctx.array(node, 1) * ctx.array(node, 4)).astype(np.float32).reshape(-1)
@@ -72,15 +72,22 @@ def matmul_integer(ctx: Context, node: Node) -> Value:
 
 
 def _minus_zero(ctx: Context, node: Node, at: tuple[int, int], part: str) -> Value:
+    return minus_zero(ctx, node, at, part, -1)
+
+
+def minus_zero(ctx: Context, node: Node, at: tuple[int, int], part: str, axis: int) -> Value:
+    """Return codes less their zero point as reals; that of `b` may lie along `axis`."""
     codes = ctx.codes(node, at[0])
     zero = ctx.optional_array(node, at[1])
     zero = np.zeros((), np.int64) if zero is None else zero.astype(np.int64)
-    if zero.size != 1 and (part == "a" or zero.size != codes.shape[-1]):
-        raise Refusal(f"its zero point {show(node.inputs[at[1]])} is neither scalar nor per column")
+    if zero.size != 1 and (part == "a" or zero.size != codes.shape[axis]):
+        raise Refusal(
+            f"its zero point {show(node.inputs[at[1]])} is neither scalar nor per output channel"
+        )
     one = ctx.constant(f"{node.out}.{part}_scale", np.float32(1))
     flat = zero.reshape(()) if zero.size == 1 else zero.reshape(-1)
     z = ctx.constant(f"{node.out}.{part}_zero", flat)
-    return ctx.emit(Dequantize, (codes, one, z), node, part, axis=-1)
+    return ctx.emit(Dequantize, (codes, one, z), node, part, axis=axis % len(codes.shape))
 
 
 def binary(ctx: Context, node: Node) -> Value:

@@ -24,17 +24,14 @@ from bitwright.frontend.tensors import INTEGER_TYPES, REAL_TYPES, Constant, type
 from bitwright.ir.ops import Dequantize, Reshape, Transpose, Value
 from bitwright.ir.types import Integral, Real
 
-CONSTANT_ONLY = (
-    "Constant", "ConstantOfShape", "Gather", "Concat", "Slice", "Range", "Expand", "Equal", "Mod",
-    "Split", "Tile",
-)  # fmt: skip
+CONSTANT_ONLY = ("Constant", "ConstantOfShape", "Range", "Equal", "Mod", "And", "Or", "Xor")
 
 
 def constant_only(_ctx: Context, node: Node) -> Operand:
     """Refuse an operator that is handled on constants, and was not folded."""
     raise Refusal(
         f"{node.op_type} of a computed tensor is not handled yet",
-        "only Reshape, Transpose, Flatten, Squeeze and Unsqueeze move computed data",
+        "it is handled where its operands are constant",
     )
 
 
@@ -96,7 +93,7 @@ def _axes(ctx: Context, node: Node) -> tuple[int, ...] | None:
     return node.integers("axes") if given is None else tuple(int(i) for i in given.reshape(-1))
 
 
-def to_shape(ctx: Context, node: Node, x: Value, target: tuple[int, ...]) -> Value:
+def to_shape(ctx: Context, node: Node, x: Value, target: tuple[int, ...], part: str = "") -> Value:
     """Emit a Reshape; below the Dequantize of constant codes it acts on the codes."""
     op = ctx.producer(x)
     if isinstance(op, Dequantize) and op.inputs[0].name in ctx.builder.constants:
@@ -106,8 +103,8 @@ def to_shape(ctx: Context, node: Node, x: Value, target: tuple[int, ...]) -> Val
         if axis is not None:
             numbers = ctx.builder.constants[q.name].reshape(target)
             codes = ctx.constant(f"{q.name}.reshaped", numbers, q.elem)
-            return ctx.emit(Dequantize, (codes, scale, zero), node, axis=axis)
-    return ctx.emit(Reshape, (x,), node, shape=target)
+            return ctx.emit(Dequantize, (codes, scale, zero), node, part, axis=axis)
+    return ctx.emit(Reshape, (x,), node, part, shape=target)
 
 
 def transpose(ctx: Context, node: Node) -> Value:
@@ -126,10 +123,15 @@ def identity(ctx: Context, node: Node) -> Operand:
 
 
 def dropout(ctx: Context, node: Node) -> Operand:
-    """Import Dropout in inference form: nothing is dropped."""
-    training = ctx.optional_array(node, 2)
-    if training is not None and training.any():
+    """Import Dropout in inference form: nothing is dropped, and its mask says so."""
+    training, ratio = ctx.optional_array(node, 2), ctx.optional_array(node, 1)
+    drops = ratio is None or ratio.any()
+    if training is not None and training.any() and drops:
         raise Refusal("it is in training mode", "export the model in evaluation mode")
+    if len(node.outputs) > 1 and node.outputs[1]:
+        shape = _shape_of(ctx, node)
+        ctx.account(node, shape)
+        ctx.env[node.outputs[1]] = Constant(np.ones(shape, np.bool_), TensorProto.BOOL)
     return ctx.get(node, 0)
 
 

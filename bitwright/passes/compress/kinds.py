@@ -59,11 +59,15 @@ def parse_weights(text: str) -> WeightKind:
 
 
 def quantize_weights(w: Array, kind: WeightKind, *, pow2_scale: bool = False) -> Weights:
-    """Return the integers (O, I) and scales (O,) that stand for the float weights `w`.
+    """Return the integers (O, ..., I) and scales (O,) that stand for the float weights `w`.
 
     With `pow2_scale` every scale is a power of two.
     """
-    w = w.astype(np.float64)
+    found = _quantize_rows(w.reshape(w.shape[0], -1).astype(np.float64), kind, pow2_scale)
+    return Weights(found.codes.reshape(w.shape), found.scale)
+
+
+def _quantize_rows(w: Array, kind: WeightKind, pow2_scale: bool) -> Weights:
     if kind.kind is Kind.POW2:
         return power_of_two(w, kind.bits, pow2_scale=pow2_scale)
     if kind.kind is Kind.INT:

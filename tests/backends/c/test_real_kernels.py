@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from bitwright.ir.evaluate import evaluate
-from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import (
     Activation,
     ArgMax,
@@ -26,31 +25,12 @@ from bitwright.ir.ops import (
     Sign,
     Softmax,
     Transpose,
-    Value,
 )
-from bitwright.ir.types import Int, Real, TensorType
+from bitwright.ir.types import Int
 from bitwright.sim.host_c import run_c
 from tests.backends.c.conftest import Writer
-from tests.backends.c.networks import B, Many
-
-BOUND = 1e-5
-
-
-class Reals(Many):
-    """Many, with real inputs and constants."""
-
-    def real(self, *shape: int, scale: float = 1.0) -> Value:
-        value = Value(f"x{len(self.inputs)}", TensorType(Real(), shape))
-        self.inputs.append(value)
-        data = self.rng.normal(0, scale, (self.samples, *shape))
-        data.flat[::3] = np.round(data.flat[::3] * 20) / 20  # ties
-        self.data[value.name] = data.astype(np.float32)
-        return value
-
-    def floats(self, *shape: int, low: float | None = None) -> Value:
-        a = self.rng.normal(size=shape) if low is None else self.rng.uniform(low, 2, shape)
-        return self.builder.constant("c", a.astype(np.float32))
-
+from tests.backends.c.networks import B
+from tests.backends.c.reals import Reals, wrong
 
 def activations(m: Reals) -> None:
     b = m.builder
@@ -104,23 +84,6 @@ def quantizers(m: Reals) -> None:
     flat = b.op(Reshape, (bits,), "flat", "flat", shape=(1, 24))
     m.out(m.linear(flat, B, 10))
     m.out(b.constant("fixed", np.array([1.5, np.inf, -np.inf, 1e-42], np.float32)))
-
-
-def wrong(graph: Graph, want: dict[str, Array], got: dict[str, Array]) -> list[str]:
-    """Name the outputs beyond the bound, or, where integers, not equal."""
-    out = []
-    for v in graph.outputs:
-        a, b = want[v.name], got[v.name]
-        if not isinstance(v.elem, Real):
-            same = np.array_equal(a, b)
-        else:
-            finite = np.isfinite(a)
-            same = np.array_equal(np.isfinite(b), np.broadcast_to(finite, b.shape))
-            worst = np.abs(np.where(finite, b - np.where(finite, a, 0), 0)).max()
-            same &= bool(worst <= BOUND * np.abs(a[finite]).max())
-        if not same:
-            out.append(f"{v.name}: {graph.producers().get(v.name)}")
-    return out
 
 
 CLANG = pytest.param(

@@ -38,6 +38,7 @@ module tiny_net_fc #(
         .s_axis_tdata(s_axis_tdata),
         .s_axis_tvalid(s_axis_tvalid),
         .s_axis_tready(s_axis_tready),
+        .s_axis_tuser(1'b1),
         .m_axis_tdata(mvu_y_tdata),
         .m_axis_tvalid(mvu_y_tvalid),
         .m_axis_tready(mvu_y_tready)

@@ -1,6 +1,7 @@
 // Matrix-vector unit: PE outputs and SIMD inputs per cycle, weights from ROM, NF*SF cycles a vector.
 // A vector enters as SF beats during pass 0 and is replayed from a buffer in passes 1 to NF-1;
-// output nf*PE+p leaves in lane p of beat nf. The next vector follows without a bubble.
+// output nf*PE+p leaves in lane p of beat nf. The next vector follows without a bubble; GROUPS
+// vectors in turn meet GROUPS matrices. Input beats that are masked add nothing.
 // One clock enable, the ready register of the output slice, moves the whole pipeline.
 `default_nettype none
 
@@ -10,19 +11,22 @@ module bw_mvu #(
     parameter SIMD        = 4,   // inputs per cycle
     parameter SF          = 2,   // input beats of a vector
     parameter NF          = 2,   // output beats of a vector
+    parameter GROUPS      = 1,   // vectors until the weights repeat
     parameter X_W         = 8,   // bits of an input; 1 for KIND 0
     parameter X_SIGNED    = 1,   // 1: inputs are two's complement, 0: unsigned
     parameter X_BIPOLAR   = 0,   // 1: inputs are one bit, 1 = +1 and 0 = -1; implied by KIND 0
     parameter W_W         = 8,   // bits of a weight: 1, 2 {negative, nonzero}, 2+E {negative, nonzero, exponent}, any, 1
     parameter ACC_W       = 24,  // bits of an output, two's complement
     parameter USE_BIAS    = 0,   // 1: accumulators start from BIAS_FILE, 0: from zero
-    parameter WEIGHT_FILE = "",  // NF*SF words at nf*SF+sf; weight of lane p, input s at (p*SIMD+s)*W_W
-    parameter BIAS_FILE   = "",  // NF words of PE*ACC_W bits
+    parameter USE_MASK    = 0,   // 1: s_axis_tuser tells which input beats count
+    parameter WEIGHT_FILE = "",  // GROUPS*NF*SF words at (g*NF+nf)*SF+sf; weight of lane p, input s at (p*SIMD+s)*W_W
+    parameter BIAS_FILE   = "",  // GROUPS*NF words of PE*ACC_W bits
     parameter ADD_STAGES  = 3    // adder levels between registers
 ) (
     input  wire                 clk,            // clock
     input  wire                 rst_n,          // synchronous reset, active low
     input  wire [SIMD*X_W-1:0]  s_axis_tdata,   // SIMD inputs, first in the low bits
+    input  wire                 s_axis_tuser,   // 0: the beat adds nothing; unused unless USE_MASK
     input  wire                 s_axis_tvalid,  // input beat present
     output wire                 s_axis_tready,  // input beat taken; from registers only
     output wire [PE*ACC_W-1:0]  m_axis_tdata,   // PE outputs, first in the low bits
@@ -30,11 +34,14 @@ module bw_mvu #(
     input  wire                 m_axis_tready   // output beat taken
 );
 
-    localparam IN_W    = SIMD * X_W;
-    localparam DEPTH   = NF * SF;
+    localparam MASKED  = (USE_MASK != 0) ? 1 : 0;
+    localparam IN_W    = SIMD * X_W + MASKED;  // a beat and its mask
+    localparam ROWS    = GROUPS * NF;
+    localparam DEPTH   = ROWS * SF;
     localparam ADDR_W  = (DEPTH > 1) ? $clog2(DEPTH) : 1;
     localparam SF_W    = (SF > 1) ? $clog2(SF) : 1;
     localparam NF_W    = (NF > 1) ? $clog2(NF) : 1;
+    localparam ROW_W   = (ROWS > 1) ? $clog2(ROWS) : 1;
     localparam LAST_SF_INT = SF - 1;
     localparam LAST_NF_INT = NF - 1;
     localparam [SF_W-1:0] LAST_SF = LAST_SF_INT[SF_W-1:0];
@@ -49,7 +56,7 @@ module bw_mvu #(
     wire ce;  // the pipeline moves
 
     generate
-        if (PE < 1 || SIMD < 1 || SF < 1 || NF < 1 || ADD_STAGES < 1) begin : g_error_size
+        if (PE < 1 || SIMD < 1 || SF < 1 || NF < 1 || GROUPS < 1 || ADD_STAGES < 1) begin : g_error_size
             bw_error_mvu_sizes_start_at_one u_error ();
         end
         if ((KIND == 0 || X_BIPOLAR != 0) && X_W != 1) begin : g_error_bipolar
@@ -66,6 +73,8 @@ module bw_mvu #(
     wire sf_first   = (sf_reg == {SF_W{1'b0}});
     wire sf_last    = (sf_reg == LAST_SF);
     wire nf_last    = (nf_reg == LAST_NF);
+    wire row_last;  // the pass is the last one of the last group
+    wire [ROW_W-1:0] row;
     wire issue      = !first_pass || s_axis_tvalid;
 
     assign s_axis_tready = ce && first_pass;
@@ -77,16 +86,34 @@ module bw_mvu #(
             addr_reg <= {ADDR_W{1'b0}};
         end else if (ce && issue) begin
             sf_reg   <= sf_last ? {SF_W{1'b0}} : sf_reg + 1'b1;
-            addr_reg <= (sf_last && nf_last) ? {ADDR_W{1'b0}} : addr_reg + 1'b1;
+            addr_reg <= (sf_last && row_last) ? {ADDR_W{1'b0}} : addr_reg + 1'b1;
             if (sf_last) nf_reg <= nf_last ? {NF_W{1'b0}} : nf_reg + 1'b1;
         end
     end
+
+    generate
+        if (GROUPS == 1) begin : g_one_group
+            assign row      = nf_reg;
+            assign row_last = nf_last;
+        end else begin : g_groups
+            localparam LAST_ROW_INT = ROWS - 1;
+            reg [ROW_W-1:0] row_reg;
+            always @(posedge clk) begin
+                if (!rst_n) row_reg <= {ROW_W{1'b0}};
+                else if (ce && issue && sf_last) row_reg <= row_last ? {ROW_W{1'b0}} : row_reg + 1'b1;
+            end
+            assign row      = row_reg;
+            assign row_last = (row_reg == LAST_ROW_INT[ROW_W-1:0]);
+        end
+    endgenerate
 
     // ---- operands, a cycle later: the input beat or its copy, and its weights -----------------------
     // The first pass reads the buffer too, just after it was written, so that nothing chooses between
     // the two; while the next vector's first beat comes in, the last read still finds the old one.
     reg [ADDR_W-1:0]       addr_late_reg;
+    wire [IN_W-1:0]        beat;
     reg [IN_W-1:0]         x_reg;
+    wire                   masked_late;  // the dot product is of a masked beat
     wire [PE*SIMD*W_W-1:0] weights;
 
     always @(posedge clk) if (ce) addr_late_reg <= addr_reg;
@@ -95,17 +122,33 @@ module bw_mvu #(
         if (NF == 1 || SF == 1) begin : g_one
             reg [IN_W-1:0] held_reg;
             always @(posedge clk) begin
-                if (ce && first_pass) held_reg <= s_axis_tdata;
+                if (ce && first_pass) held_reg <= beat;
                 if (ce) x_reg <= held_reg;
             end
         end else begin : g_replay
             reg [IN_W-1:0] mem [0:SF-1];
             reg [SF_W-1:0] sf_late_reg;
             always @(posedge clk) begin
-                if (ce && first_pass) mem[sf_reg] <= s_axis_tdata;
+                if (ce && first_pass) mem[sf_reg] <= beat;
                 if (ce) sf_late_reg <= sf_reg;
                 if (ce) x_reg <= mem[sf_late_reg];
             end
+        end
+    endgenerate
+
+    generate
+        if (MASKED == 0) begin : g_no_mask
+            wire unused_mask = &{1'b0, s_axis_tuser};
+            assign beat        = s_axis_tdata;
+            assign masked_late = 1'b0;
+        end else begin : g_mask
+            assign beat = {!s_axis_tuser, s_axis_tdata};
+            bw_delay #(.W(1), .N(DOT_LAT)) u_masked (
+                .clk(clk),
+                .ce(ce),
+                .d(x_reg[IN_W-1]),
+                .q(masked_late)
+            );
         end
     endgenerate
 
@@ -145,21 +188,22 @@ module bw_mvu #(
     genvar p;
     generate
         if (USE_BIAS == 0) begin : g_no_bias
+            wire unused_row = &{1'b0, row};
             assign start = {PE{-less}};
         end else begin : g_bias
             localparam AHEAD = (KIND == 0) ? DOT_LAT : DOT_LAT + 1;
-            wire [NF_W-1:0]     nf_late;
+            wire [ROW_W-1:0]    row_late;
             wire [PE*ACC_W-1:0] bias;
-            bw_delay #(.W(NF_W), .N(AHEAD)) u_address (
+            bw_delay #(.W(ROW_W), .N(AHEAD)) u_address (
                 .clk(clk),
                 .ce(ce),
-                .d(nf_reg),
-                .q(nf_late)
+                .d(row),
+                .q(row_late)
             );
-            bw_rom #(.W(PE*ACC_W), .DEPTH(NF), .FILE(BIAS_FILE)) u_bias (
+            bw_rom #(.W(PE*ACC_W), .DEPTH(ROWS), .FILE(BIAS_FILE)) u_bias (
                 .clk(clk),
                 .ce(ce),
-                .addr(nf_late),
+                .addr(row_late),
                 .data(bias)
             );
             if (KIND == 0) begin : g_less
@@ -185,13 +229,16 @@ module bw_mvu #(
         for (p = 0; p < PE; p = p + 1) begin : g_pe
             wire [ACC_W-1:0] sum_in = (SF == 1 || first_late) ? start[p*ACC_W +: ACC_W] : acc_reg[p*ACC_W +: ACC_W];
             if (KIND == 0) begin : g_xnor
+                localparam [31:0] SIMD_INT = SIMD;
                 wire [COUNT_W-1:0] count;
                 wire [ACC_W-2:0]   wide;
+                wire [ACC_W-2:0]   half;
+                wire               odd = SIMD_INT[0];
                 wire               loose;
                 bw_dot_xnor #(.SIMD(SIMD), .ADD_STAGES(ADD_STAGES)) u_dot (
                     .clk(clk),
                     .ce(ce),
-                    .x(x_reg),
+                    .x(x_reg[SIMD*X_W-1:0]),
                     .w(weights[p*SIMD +: SIMD]),
                     .count(count),
                     .loose(loose)
@@ -200,12 +247,16 @@ module bw_mvu #(
                     .d(count),
                     .q(wide)
                 );
+                bw_resize #(.IN_W(31), .OUT_W(ACC_W-1), .SIGNED(0)) u_half (.d(SIMD_INT[31:1]), .q(half));
                 // Twice the count leaves the lowest bit as it started; the loose bit is a carry.
-                wire [ACC_W-1:0] chain = {wide, loose} + {sum_in[ACC_W-1:1], 1'b1};
-                wire unused_low = &{1'b0, chain[0], sum_in[0]};
+                // SIMD in its place, which the start took off, makes a masked beat add nothing.
+                wire [ACC_W-2:0] added = masked_late ? half : wide;
+                wire             carry = masked_late ? odd && sum_in[0] : loose;
+                wire [ACC_W-1:0] chain = {added, carry} + {sum_in[ACC_W-1:1], 1'b1};
+                wire unused_low = &{1'b0, chain[0]};
                 always @(posedge clk) begin
                     if (ce && valid_late) acc_reg[p*ACC_W+1 +: ACC_W-1] <= chain[ACC_W-1:1];
-                    if (ce && valid_late && first_late) acc_reg[p*ACC_W] <= start[p*ACC_W];
+                    if (ce && valid_late && (first_late || (MASKED != 0))) acc_reg[p*ACC_W] <= sum_in[0] ^ (masked_late && odd);
                 end
             end else begin : g_terms
                 wire [ACC_W-1:0] dot;
@@ -221,12 +272,12 @@ module bw_mvu #(
                 ) u_dot (
                     .clk(clk),
                     .ce(ce),
-                    .x(x_reg),
+                    .x(x_reg[SIMD*X_W-1:0]),
                     .w(weights[p*SIMD*W_W +: SIMD*W_W]),
                     .dot(dot)
                 );
                 always @(posedge clk) begin
-                    if (ce && valid_late) acc_reg[p*ACC_W +: ACC_W] <= sum_in + dot;
+                    if (ce && valid_late) acc_reg[p*ACC_W +: ACC_W] <= sum_in + (dot & {ACC_W{!masked_late}});
                 end
             end
         end

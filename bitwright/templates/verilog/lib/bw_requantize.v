@@ -1,5 +1,6 @@
 // y = clamp(round((x * mul_c + add_c) / 2^SHIFT) + ZERO, LO, HI), mul and add from ROM by channel.
-// The channel of lane p in beat b of a stream is (b mod NF) * PE + p.
+// The channel of lane p in beat b of a stream is (b mod NF) * PE + p; with CLASSES > 1 the parameters
+// depend on the class of the pixel too, NF beats.
 `default_nettype none
 
 module bw_requantize #(
@@ -15,7 +16,10 @@ module bw_requantize #(
     parameter signed [31:0] HI         = 127,   // greatest output
     parameter               OUT_W      = 8,     // bits of an output
     parameter               USE_MUL    = 1,     // 0: mul is 1; 1: multiplier; 2: mul is {negative, nonzero, exponent}
-    parameter               PARAM_FILE = ""     // NF words; {add, mul} of lane p at p*(ADD_W+MUL_W)
+    parameter               PARAM_FILE = "",    // CLASSES*NF words at class*NF+nf; {add, mul} of lane p at p*(ADD_W+MUL_W)
+    parameter               CLASSES    = 1,     // classes of pixels
+    parameter               POSITIONS  = 1,     // pixels of a frame; unused unless CLASSES > 1
+    parameter               CLASS_FILE = ""     // POSITIONS words of clog2(CLASSES) bits: the class of each pixel
 ) (
     input  wire                clk,            // clock
     input  wire                rst_n,          // synchronous reset, active low
@@ -27,34 +31,48 @@ module bw_requantize #(
     input  wire                m_axis_tready   // output beat taken
 );
 
-    localparam NF_W   = (NF > 1) ? $clog2(NF) : 1;
+    localparam ROWS   = NF * CLASSES;
+    localparam ROW_W  = (ROWS > 1) ? $clog2(ROWS) : 1;
     localparam PAIR_W = ADD_W + MUL_W;
     localparam EXP_W  = (USE_MUL == 2) ? MUL_W - 2 : 0;
     localparam PROD_W = (USE_MUL == 2) ? ACC_W + (1 << EXP_W) : (USE_MUL != 0) ? ACC_W + MUL_W : ACC_W;
     localparam T_W    = ((PROD_W > ADD_W) ? PROD_W : ADD_W) + 1;
     localparam STAGES = (USE_MUL != 0) ? 4 : 3;
-    localparam LAST_NF_INT = NF - 1;
-    localparam [NF_W-1:0] LAST_NF = LAST_NF_INT[NF_W-1:0];
 
     wire                 ce;
     wire                 valid_late;
     wire [PE*PAIR_W-1:0] pairs;
     wire [PE*OUT_W-1:0]  codes;
     reg  [PE*ACC_W-1:0]  x_reg;
-    reg  [NF_W-1:0]      nf_reg;
+    wire [PE*ACC_W-1:0]  x_now;
+    wire                 valid_now;
+    wire [ROW_W-1:0]     row;
 
     assign s_axis_tready = ce;
 
-    always @(posedge clk) begin
-        if (!rst_n) nf_reg <= {NF_W{1'b0}};
-        else if (ce && s_axis_tvalid) nf_reg <= (nf_reg == LAST_NF) ? {NF_W{1'b0}} : nf_reg + 1'b1;
-        if (ce) x_reg <= s_axis_tdata;
-    end
+    bw_row #(
+        .W(PE*ACC_W),
+        .NF(NF),
+        .CLASSES(CLASSES),
+        .POSITIONS(POSITIONS),
+        .CLASS_FILE(CLASS_FILE)
+    ) u_row (
+        .clk(clk),
+        .rst_n(rst_n),
+        .ce(ce),
+        .data(s_axis_tdata),
+        .valid(s_axis_tvalid),
+        .data_out(x_now),
+        .valid_out(valid_now),
+        .row(row)
+    );
 
-    bw_rom #(.W(PE*PAIR_W), .DEPTH(NF), .FILE(PARAM_FILE)) u_param (
+    always @(posedge clk) if (ce) x_reg <= x_now;
+
+    bw_rom #(.W(PE*PAIR_W), .DEPTH(ROWS), .FILE(PARAM_FILE)) u_param (
         .clk(clk),
         .ce(ce),
-        .addr(nf_reg),
+        .addr(row),
         .data(pairs)
     );
 
@@ -118,7 +136,7 @@ module bw_requantize #(
         .clk(clk),
         .rst_n(rst_n),
         .ce(ce),
-        .d(s_axis_tvalid),
+        .d(valid_now),
         .q(valid_late)
     );
 

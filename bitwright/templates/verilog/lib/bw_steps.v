@@ -1,5 +1,6 @@
 // y = OUT_BASE + number of thresholds that x reaches, or a code from a table at that number.
-// The channel of lane p in beat b of a stream is (b mod NF) * PE + p; thresholds ascend.
+// The channel of lane p in beat b of a stream is (b mod NF) * PE + p; thresholds ascend. With CLASSES > 1
+// they, and the table, depend on the class of the pixel too, NF beats.
 `default_nettype none
 
 module bw_steps #(
@@ -10,8 +11,11 @@ module bw_steps #(
     parameter               OUT_W       = 2,   // bits of an output
     parameter signed [31:0] OUT_BASE    = 0,   // output when no threshold is reached; unused when TABLE
     parameter               TABLE       = 0,   // 1: output code j of TABLE_FILE when j are reached
-    parameter               THRESH_FILE = "",  // NF words; threshold i of lane p at ((p*T)+i)*(ACC_W+1)
-    parameter               TABLE_FILE  = ""   // NF words; code j of lane p at ((p*(T+1))+j)*OUT_W
+    parameter               THRESH_FILE = "",  // CLASSES*NF words at class*NF+nf; threshold i of lane p at ((p*T)+i)*(ACC_W+1)
+    parameter               TABLE_FILE  = "",  // CLASSES*NF words; code j of lane p at ((p*(T+1))+j)*OUT_W
+    parameter               CLASSES     = 1,   // classes of pixels
+    parameter               POSITIONS   = 1,   // pixels of a frame; unused unless CLASSES > 1
+    parameter               CLASS_FILE  = ""   // POSITIONS words of clog2(CLASSES) bits: the class of each pixel
 ) (
     input  wire                clk,            // clock
     input  wire                rst_n,          // synchronous reset, active low
@@ -25,63 +29,77 @@ module bw_steps #(
 
     localparam T_W    = ACC_W + 1;
     localparam C_W    = $clog2(T + 1);
-    localparam NF_W   = (NF > 1) ? $clog2(NF) : 1;
-    localparam FIXED  = (NF == 1 || NF * (T + 1) <= 64) ? 1 : 0;  // constants cheaper than candidates in registers
+    localparam ROWS   = NF * CLASSES;
+    localparam ROW_W  = (ROWS > 1) ? $clog2(ROWS) : 1;
+    localparam FIXED  = (ROWS == 1 || ROWS * (T + 1) <= 64) ? 1 : 0;  // constants cheaper than candidates in registers
     localparam STAGES = 1 + C_W + ((TABLE != 0) ? 1 : 0);
-    localparam LAST_NF_INT = NF - 1;
-    localparam [NF_W-1:0] LAST_NF = LAST_NF_INT[NF_W-1:0];
 
     wire                ce;
     wire                valid_late;
     wire [PE*C_W-1:0]   counts;
     wire [PE*OUT_W-1:0] codes;
     reg  [PE*ACC_W-1:0] x_reg;
-    reg  [NF_W-1:0]     nf_reg;
+    wire [PE*ACC_W-1:0] x_now;
+    wire                valid_now;
+    wire [ROW_W-1:0]    row_now;
 
     assign s_axis_tready = ce;
 
-    always @(posedge clk) begin
-        if (!rst_n) nf_reg <= {NF_W{1'b0}};
-        else if (ce && s_axis_tvalid) nf_reg <= (nf_reg == LAST_NF) ? {NF_W{1'b0}} : nf_reg + 1'b1;
-        if (ce) x_reg <= s_axis_tdata;
-    end
+    bw_row #(
+        .W(PE*ACC_W),
+        .NF(NF),
+        .CLASSES(CLASSES),
+        .POSITIONS(POSITIONS),
+        .CLASS_FILE(CLASS_FILE)
+    ) u_row (
+        .clk(clk),
+        .rst_n(rst_n),
+        .ce(ce),
+        .data(s_axis_tdata),
+        .valid(s_axis_tvalid),
+        .data_out(x_now),
+        .valid_out(valid_now),
+        .row(row_now)
+    );
+
+    always @(posedge clk) if (ce) x_reg <= x_now;
 
     genvar n;
     genvar p;
     generate
         if (FIXED != 0) begin : g_fixed
-            reg [PE*T*T_W-1:0]     mem [0:NF-1];
-            wire [NF*PE*T*T_W-1:0] flat;
-            reg [NF_W-1:0]         nf_late_reg;
+            reg [PE*T*T_W-1:0]       mem [0:ROWS-1];
+            wire [ROWS*PE*T*T_W-1:0] flat;
+            reg [ROW_W-1:0]          row_late_reg;
             if (THRESH_FILE != "") begin : g_file
                 initial $readmemh(THRESH_FILE, mem);
             end else begin : g_no_file
                 initial mem[0] = {PE*T*T_W{1'b0}};
             end
-            always @(posedge clk) if (ce) nf_late_reg <= nf_reg;
-            for (n = 0; n < NF; n = n + 1) begin : g_word
+            always @(posedge clk) if (ce) row_late_reg <= row_now;
+            for (n = 0; n < ROWS; n = n + 1) begin : g_word
                 assign flat[n*PE*T*T_W +: PE*T*T_W] = mem[n];
             end
             for (p = 0; p < PE; p = p + 1) begin : g_lane
-                wire [NF*T*T_W-1:0] steps;
-                for (n = 0; n < NF; n = n + 1) begin : g_channel
+                wire [ROWS*T*T_W-1:0] steps;
+                for (n = 0; n < ROWS; n = n + 1) begin : g_channel
                     assign steps[n*T*T_W +: T*T_W] = flat[(n*PE+p)*T*T_W +: T*T_W];
                 end
-                bw_steps_fixed #(.T(T), .NF(NF), .X_W(ACC_W)) u_count (
+                bw_steps_fixed #(.T(T), .NF(ROWS), .X_W(ACC_W)) u_count (
                     .clk(clk),
                     .ce(ce),
                     .x(x_reg[p*ACC_W +: ACC_W]),
-                    .nf(nf_late_reg),
+                    .nf(row_late_reg),
                     .steps(steps),
                     .count(counts[p*C_W +: C_W])
                 );
             end
         end else begin : g_search
             wire [PE*T*T_W-1:0] steps;
-            bw_rom #(.W(PE*T*T_W), .DEPTH(NF), .FILE(THRESH_FILE)) u_steps (
+            bw_rom #(.W(PE*T*T_W), .DEPTH(ROWS), .FILE(THRESH_FILE)) u_steps (
                 .clk(clk),
                 .ce(ce),
-                .addr(nf_reg),
+                .addr(row_now),
                 .data(steps)
             );
             for (p = 0; p < PE; p = p + 1) begin : g_lane
@@ -96,21 +114,21 @@ module bw_steps #(
         end
 
         if (TABLE != 0) begin : g_table
-            localparam ROW_W = (T + 1) * OUT_W;
-            localparam POS_W = $clog2(ROW_W);
+            localparam CODES_W = (T + 1) * OUT_W;
+            localparam POS_W = $clog2(CODES_W);
             localparam [POS_W-1:0] STRIDE = OUT_W[POS_W-1:0];
-            wire [NF_W-1:0]     nf_late;
-            wire [PE*ROW_W-1:0] rows;
+            wire [ROW_W-1:0]      row_late;
+            wire [PE*CODES_W-1:0] rows;
             reg  [PE*OUT_W-1:0] codes_reg;
-            bw_delay #(.W(NF_W), .N(C_W)) u_address (.clk(clk), .ce(ce), .d(nf_reg), .q(nf_late));
-            bw_rom #(.W(PE*ROW_W), .DEPTH(NF), .FILE(TABLE_FILE)) u_table (
+            bw_delay #(.W(ROW_W), .N(C_W)) u_address (.clk(clk), .ce(ce), .d(row_now), .q(row_late));
+            bw_rom #(.W(PE*CODES_W), .DEPTH(ROWS), .FILE(TABLE_FILE)) u_table (
                 .clk(clk),
                 .ce(ce),
-                .addr(nf_late),
+                .addr(row_late),
                 .data(rows)
             );
             for (p = 0; p < PE; p = p + 1) begin : g_lane
-                wire [ROW_W-1:0] row = rows[p*ROW_W +: ROW_W];
+                wire [CODES_W-1:0] row = rows[p*CODES_W +: CODES_W];
                 wire [POS_W-1:0] slot;
                 bw_resize #(.IN_W(C_W), .OUT_W(POS_W), .SIGNED(0)) u_slot (.d(counts[p*C_W +: C_W]), .q(slot));
                 always @(posedge clk) if (ce) codes_reg[p*OUT_W +: OUT_W] <= row[slot*STRIDE +: OUT_W];
@@ -134,7 +152,7 @@ module bw_steps #(
         .clk(clk),
         .rst_n(rst_n),
         .ce(ce),
-        .d(s_axis_tvalid),
+        .d(valid_now),
         .q(valid_late)
     );
 

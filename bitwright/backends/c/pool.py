@@ -1,0 +1,105 @@
+"""Pools over a window, real or integer: the taps that lie inside, channel by channel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bitwright.backends.c.context import Call, Context
+from bitwright.backends.c.real_post import Finish, finish_of
+from bitwright.backends.c.storage import Elements, Storage
+from bitwright.backends.c.windows import AxisText, Loop, axes_of, axis_text, loops_of, place
+from bitwright.backends.layers import Layer
+from bitwright.errors import UnsupportedError
+from bitwright.ir.ops import AveragePool, MaxPool, MinPool
+from bitwright.ir.types import Real
+
+Pool = MaxPool | MinPool | AveragePool
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """What pool.h.j2 shows."""
+
+    name: str
+    note: str
+    parameters: str
+    x: Storage
+    y: Storage
+    axes: tuple[AxisText, ...]
+    place: str
+    loops: tuple[Loop, ...]
+    channels: int
+    start: str
+    step: str
+    divisor: str
+    finish: Finish
+    pitch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Divisors:
+    """The C text of what a sum is divided by, and the tables that it reads."""
+
+    text: str
+    names: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+
+
+def pool_layer(ctx: Context, layer: Layer, op: Pool) -> Call:
+    """Return the call of a pool; UnsupportedError where a window of integers can be empty."""
+    x, y = op.inputs[0], layer.output
+    storage = ctx.storage(x)
+    if not isinstance(storage, Elements):
+        raise UnsupportedError(f"{op.loc}: no C kernel pools packed bits")
+    axes = axes_of(x.shape[:-1], op.output.shape[:-1], op.window, x.shape[-1], 0)
+    texts = tuple(axis_text(a, n) for n, a in enumerate(axes))
+    real = isinstance(x.elem, Real)
+    if not real and any(a.empty for a in axes):
+        raise UnsupportedError(f"{op.loc}: a window of the pool has no element inside")
+    kind = type(op).__name__
+    start, step = _FOLD[kind]
+    finish = finish_of(layer.ops[1:], ctx)
+    divisors = _divisors(ctx, layer, op, texts) if isinstance(op, AveragePool) else Divisors("")
+    tables = "".join(f", const uint16_t *{n}" for n in divisors.names)
+    view = PoolView(
+        name=f"{kind.lower()}_{'x'.join(map(str, op.window.kernel))}_{x.shape[-1]}",
+        note=f"{kind} over {'x'.join(map(str, op.window.kernel))}: {x.type} to {op.output.type}.",
+        parameters=f"const {storage.ctype} *x{tables}, {ctx.storage(y).ctype} *y",
+        x=storage, y=ctx.storage(y), axes=texts, place=place(texts),
+        loops=loops_of(texts, 1), channels=x.shape[-1],
+        start=start if real else "seen[c]", step=step, divisor=divisors.text, finish=finish,
+        pitch=ctx.pitch(y),
+    )  # fmt: skip
+    function = ctx.kernels.add("c/pool.h.j2", view)
+    arguments = (ctx.read(x), *divisors.tables, ctx.write(y))
+    return Call(layer, function, arguments, "float32" if real else "pool")
+
+
+_FOLD = {
+    "MaxPool": ("-(float)INFINITY", "value > acc ? value : acc"),
+    "MinPool": ("(float)INFINITY", "value < acc ? value : acc"),
+    "AveragePool": ("0.0f", "acc + value"),
+}
+
+
+def _divisors(ctx: Context, layer: Layer, op: AveragePool, texts: tuple[AxisText, ...]) -> Divisors:
+    """Return the divisor: what is the same everywhere, then a factor per axis where it varies."""
+    by_source = {t.axis.source: t for t in texts}
+    whole = 1
+    factors, names, tables = [], [], []
+    for source, counts in enumerate(op.divisors(), 1):
+        if len(set(counts)) == 1:
+            whole *= counts[0]
+            continue
+        here = by_source[source]
+        if counts == tuple(len(here.axis.taps(p)) for p in range(here.axis.out)):
+            factors.append(f"(float){here.count}")
+            continue
+        name = f"taps{source}"
+        table = ctx.tables.add(f"{layer.name}_{name}", np.array(counts), "taps counted", "uint16_t")
+        factors.append(f"(float){name}[{here.p}]")
+        names.append(name)
+        tables.append(table.name)
+    constant = [f"{float(whole)}f"] if whole > 1 else []
+    text = " * ".join([*constant, *factors])
+    return Divisors(f"({text})" if " " in text else text, tuple(names), tuple(tables))

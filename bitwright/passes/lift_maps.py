@@ -1,0 +1,85 @@
+"""Move a transpose near an input up to it, so that the device reads what its first layer wants."""
+
+from dataclasses import replace
+
+from bitwright.ir.graph import Array, Builder, Graph
+from bitwright.ir.ops import (
+    Activation,
+    Arithmetic,
+    BatchNorm,
+    Binarize,
+    Clip,
+    Dequantize,
+    Op,
+    Quantize,
+    Sign,
+    Transpose,
+    Value,
+)
+from bitwright.ir.types import TensorType
+
+_SCALAR = (Activation, Arithmetic, BatchNorm, Binarize, Clip, Dequantize, Quantize, Sign)
+_BY_AXIS = (BatchNorm, Dequantize, Quantize)
+
+
+def lift_maps(graph: Graph) -> Graph:
+    """Write T(f(x)) as f(T(x)) where x is an input and nothing but T reads f."""
+    producers, readers = graph.producers(), graph.readers()
+    outputs = {v.name for v in graph.outputs}
+    for op in graph.ops:
+        if not isinstance(op, Transpose):
+            continue
+        chain: list[Op] = []
+        source = op.inputs[0]
+        while isinstance(producers.get(source.name), _SCALAR):
+            f = producers[source.name]
+            data = [v for v in f.inputs if not graph.is_constant(v)]
+            if len(data) != 1 or len(readers[f.name]) != 1 or f.name in outputs:
+                break
+            chain.insert(0, f)
+            source = data[0]
+        if chain and source.name not in producers and not graph.is_constant(source):
+            return lift_maps(_lifted(graph, op, source, chain))
+    return graph
+
+
+def _lifted(graph: Graph, op: Transpose, source: Value, chain: list[Op]) -> Graph:
+    b = Builder([*graph.values(), *graph.constants])
+    b.constants = dict(graph.constants)
+    gone = {op.name, *(f.name for f in chain)}
+    swap: dict[str, Value] = {}
+    for o in graph.ops:
+        if o.name == chain[0].name:
+            x = b.op(Transpose, (source,), f"{source.name}:last", op.loc, perm=op.perm)
+            for f in chain:
+                x = _below(b, graph, f, x, op.perm)
+            swap[op.name] = x
+        elif o.name not in gone:
+            b.ops.append(replace(o, inputs=tuple(swap.get(v.name, v) for v in o.inputs)))
+    outputs = tuple(swap.get(v.name, v) for v in graph.outputs)
+    return replace(graph, ops=tuple(b.ops), constants=b.constants, outputs=outputs)
+
+
+def _below(b: Builder, graph: Graph, f: Op, x: Value, perm: tuple[int, ...]) -> Value:
+    """Append `f` on the transposed operand, under its own name."""
+    inputs = []
+    for v in f.inputs:
+        if not graph.is_constant(v):
+            inputs.append(x)
+        elif isinstance(f, Arithmetic) and v.type.size > 1:
+            inputs.append(_constant(b, v, graph.constant(v), perm))
+        else:
+            inputs.append(v)
+    probe = replace(f, inputs=tuple(inputs))
+    if isinstance(probe, _BY_AXIS):
+        probe = replace(probe, axis=perm.index(probe.axis % len(perm)))
+    new = replace(probe, output=Value(f.name, probe.infer()))
+    b.ops.append(new)
+    return new.output
+
+
+def _constant(b: Builder, v: Value, a: Array, perm: tuple[int, ...]) -> Value:
+    wide = a.reshape((1,) * (len(perm) - a.ndim) + a.shape).transpose(perm)
+    name = b.unique(f"{v.name}:last")
+    b.constants[name] = wide
+    return Value(name, TensorType(v.elem, wide.shape))
