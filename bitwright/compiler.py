@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from bitwright.frontend import load_model
 from bitwright.frontend.data import Data, load_data
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Conv, Linear
+from bitwright.ir.ops import Conv, ConvTranspose, IntConv, IntLinear, Linear, Op
 from bitwright.ir.program import Program
 from bitwright.ir.storage import graph_files, npz_bytes
-from bitwright.ir.types import Real
+from bitwright.ir.types import Real, is_integral
 from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.passes import FLOAT, INTEGER, QUANTIZED, SIMPLIFY, run
 from bitwright.passes.chain import QUANTIZERS
@@ -36,6 +37,7 @@ from bitwright.sim.accuracy import predictions
 from bitwright.sim.samples import random_inputs
 
 VECTORS = 16
+_WORK = 1 << 28  # multiplications that golden vectors may take to compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,9 @@ def quantize(graph: Graph, options: CompileOptions) -> Graph:
     asked = options.weights or options.activations or options.calibrate
     if has_quantizers(graph):
         return run(graph, QUANTIZED)
-    if not asked:
-        return run(graph, FLOAT)
+    if not asked:  # weights may be codes although no activation is quantized
+        coded = any(is_integral(v.elem) for v in graph.inputs)
+        return run(graph, QUANTIZED if coded else FLOAT)
     if options.calibrate is None:
         raise CompileError(
             "compressing a float model needs samples for its activation ranges: --calibrate data.npz"
@@ -148,14 +151,26 @@ def has_quantizers(graph: Graph) -> bool:
 
 def golden_vectors(program: Program, data: Data | None) -> dict[str, Array]:
     """Return inputs and outputs of the device, as `in:NAME` and `out:NAME`, (samples, *shape)."""
+    count = max(2, min(VECTORS, _WORK // max(sum(map(macs, program.body.ops)), 1)))
     if data is not None:
-        inputs = evaluate(program.head, data.first(VECTORS).inputs)
+        inputs = evaluate(program.head, data.first(count).inputs)
     else:
-        inputs = random_inputs(program.body, VECTORS)
+        inputs = random_inputs(program.body, count)
     dtype = np.float32 if any(isinstance(v.elem, Real) for v in program.body.inputs) else np.float64
     outputs = evaluate(program.body, inputs, dtype=dtype)
     named = {f"in:{v.name}": inputs[v.name] for v in program.body.inputs}
     return named | {f"out:{v.name}": outputs[v.name] for v in program.body.outputs}
+
+
+def macs(op: Op) -> int:
+    """Return the multiplications of a layer with weights; 0 for any other op."""
+    if not isinstance(op, IntLinear | IntConv | Linear | Conv | ConvTranspose):
+        return 0
+    if isinstance(op, ConvTranspose):
+        return (
+            op.inputs[0].type.size // op.groups * op.inputs[1].type.size // op.inputs[1].shape[-1]
+        )
+    return op.output.type.size * prod(op.inputs[1].shape[1:])
 
 
 def _emit(

@@ -1,7 +1,6 @@
 """What the commands print: the layers, the targets' numbers, accuracies, and blockers."""
 
 from collections.abc import Iterator, Mapping
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bitwright.compiler import Compiled, costliest_layer, has_quantizers, load, lower
+from bitwright.compiler import Compiled, costliest_layer, has_quantizers, load, lower, macs
 from bitwright.errors import CompileError, UnsupportedError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import Conv, ConvTranspose, Dequantize, IntConv, IntLinear, Linear, Op
@@ -53,26 +52,17 @@ def layer_table(graph: Graph) -> Table:
     for op in graph.ops:
         if op.name in coded:
             continue
-        macs, bits = _macs(op), _weight_bits(op, coded)
+        count, bits = macs(op), _weight_bits(op, coded)
         form = str(getattr(op, "exactness", "")) or _encoding(op)
         table.add_row(
             op.loc[:40].replace("[", "\\["), type(op).__name__, str(op.output.type).replace("[", "\\["),
-            f"{macs:,}" if macs else "", f"{bits:,}" if bits else "", form,
+            f"{count:,}" if count else "", f"{bits:,}" if bits else "", form,
         )  # fmt: skip
     return table
 
 
 def _encoding(op: Op) -> str:
     return op.encoding.value if isinstance(op, _CODED) else ""
-
-
-def _macs(op: Op) -> int:
-    if not isinstance(op, _DOTS):
-        return 0
-    results = op.inputs[0] if isinstance(op, ConvTranspose) else op.output
-    filters = op.inputs[1].shape[0] if isinstance(op, ConvTranspose) else 1
-    positions = prod(results.shape[:-1]) if isinstance(op, ConvTranspose) else results.type.size
-    return positions * filters * prod(op.inputs[1].shape[1:])
 
 
 def _weight_bits(op: Op, coded: Mapping[str, Integral]) -> int:
@@ -131,8 +121,8 @@ def print_inspection(console: Console, model: Path, inputs: tuple[str, ...]) -> 
             console.print(f"{target.value}: not yet, for the reasons above", markup=False)
         return
     console.print(layer_table(graph))
-    macs = sum(_macs(op) for op in graph.ops)
-    console.print(f"{len(graph.ops)} ops, {macs:,} MACs, quantized: {_yes(has_quantizers(graph))}")
+    total = sum(map(macs, graph.ops))
+    console.print(f"{len(graph.ops)} ops, {total:,} MACs, quantized: {_yes(has_quantizers(graph))}")
     for target in Target:
         try:
             lower(graph, CompileOptions(targets=(target,), inputs=inputs))

@@ -119,9 +119,15 @@ def conv(b: Builder, rng: np.random.Generator, x: Value, spec: ConvSpec, name: s
     """Append a convolution of `spec` over channels-last data, quantizer included."""
     shape = (spec.outputs, *spec.kernel, x.shape[-1] // spec.groups)
     w = _weights(b, rng, spec, shape, name)
+    b.constants[f"{name}.ws"] = on_grid(b.constants[f"{name}.ws"])
     bias = _bias(b, rng, x, spec, name)
     y = b.op(Conv, (x, w, *bias), f"{name}.conv", name, window=spec.window, groups=spec.groups)
     return _finished(b, rng, y, spec, name)
+
+
+def on_grid(scale: Array) -> Array:
+    """Return scales of few bits, so that float64 sums exactly and a tie is the same tie everywhere."""
+    return np.ceil(scale * 1024) / 1024
 
 
 def _weights(
@@ -163,7 +169,8 @@ def _finished(
             normal["g"][0] = 0.0
         gamma, beta, mean = (b.constant(f"{name}.{p}", a) for p, a in normal.items())
         var = b.constant(f"{name}.v", rng.uniform(0.1, 2, spec.outputs))
-        y = b.op(BatchNorm, (y, gamma, beta, mean, var), f"{name}.bn", name, epsilon=1e-5, axis=len(y.shape) - 1)
+        operands = (y, gamma, beta, mean, var)
+        y = b.op(BatchNorm, operands, f"{name}.bn", name, epsilon=1e-5, axis=len(y.shape) - 1)
     if spec.relu:
         y = b.op(Activation, (y,), f"{name}.relu", name, kind=Function.RELU)
     return y if spec.quantizer == "none" else quantize(b, y, spec.quantizer, f"{name}.act")

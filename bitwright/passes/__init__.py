@@ -3,7 +3,7 @@
 from bitwright.passes.absorb_maps import absorb_maps
 from bitwright.passes.compress.fold_batch_norm import fold_batch_norm
 from bitwright.passes.dead_code import remove_dead_code
-from bitwright.passes.fold_constants import fold_constants
+from bitwright.passes.fold_constants import fold_constants, real_constants
 from bitwright.passes.lift_maps import lift_maps
 from bitwright.passes.merge_bias import merge_bias
 from bitwright.passes.merge_pad import merge_pad
@@ -24,7 +24,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     whole_pools,
     remove_dead_code,
 )
-FLOAT: tuple[Pass, ...] = (fold_batch_norm, remove_dead_code)
+FLOAT: tuple[Pass, ...] = (real_constants, fold_batch_norm, remove_dead_code)
 QUANTIZED: tuple[Pass, ...] = (settle, lift_maps, remove_dead_code)
 INTEGER: tuple[Pass, ...] = (orient_channels, remove_dead_code)
 

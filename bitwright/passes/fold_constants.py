@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bitwright.ir.evaluate import evaluate
-from bitwright.ir.graph import Graph
+from bitwright.ir.graph import Constants, Graph
 from bitwright.ir.ops import Dequantize, Op, Value
 from bitwright.ir.types import Real
 
@@ -29,6 +29,22 @@ def fold_constants(graph: Graph) -> Graph:
         else:
             kept.append(op)
     return replace(graph, ops=tuple(kept), constants=constants)
+
+
+def real_constants(graph: Graph) -> Graph:
+    """Replace each Dequantize of constant codes by its numbers: a float program reads no codes."""
+    constants = dict(graph.constants)
+    kept = [op for op in graph.ops if not _coded_constant(op, constants)]
+    for op in graph.ops:
+        if _coded_constant(op, graph.constants):
+            found = constant_real(graph, op.output)
+            assert found is not None
+            constants[op.name] = found
+    return replace(graph, ops=tuple(kept), constants=constants)
+
+
+def _coded_constant(op: Op, constants: Constants) -> bool:
+    return isinstance(op, Dequantize) and all(v.name in constants for v in op.inputs)
 
 
 def constant_real(graph: Graph, value: Value) -> np.ndarray | None:

@@ -13,6 +13,8 @@ from bitwright.errors import CompileError
 from bitwright.ir.graph import Builder, Constants, Graph
 from bitwright.ir.ops import (
     ArgMax,
+    Arith,
+    Arithmetic,
     AveragePool,
     Concat,
     Conv,
@@ -36,6 +38,7 @@ from bitwright.passes.dead_code import remove_dead_code
 from bitwright.passes.fold import Place, emit_function
 from bitwright.passes.lower_linear import Line, input_line, lower_dot
 from bitwright.passes.lower_pool import lower_average, lower_extreme
+from bitwright.passes.lower_product import lower_product
 from bitwright.passes.positions import sample
 from bitwright.passes.region import INDEX_MAPS, Region, cut
 from bitwright.passes.step_function import Lattice, StepFunction, find_steps, per_channel
@@ -83,6 +86,8 @@ def _step(walk: _Walk, op: Op) -> None:
         _fold(walk, op)
     elif isinstance(op, Linear | Conv):
         _lower(walk, op)
+    elif isinstance(op, Arithmetic) and op.kind is Arith.MUL and _of_two(walk, op):
+        _multiply(walk, op)
     elif isinstance(op, AveragePool) and _behind_codes(walk, op):
         _average(walk, op)
     elif isinstance(op, MaxPool | MinPool) and _behind_codes(walk, op):
@@ -147,9 +152,30 @@ def _lower(walk: _Walk, op: Linear | Conv) -> None:
     walk.real.update({o.name: o for o in lowered.meaning})
 
 
+def _of_two(walk: _Walk, op: Op) -> bool:
+    """Tell whether `op` joins two different tensors of integers."""
+    sides = [walk.cut(v).leaves for v in op.inputs]
+    alone = all(len(s) == 1 and is_integral(s[0].elem) for s in sides)
+    return alone and sides[0][0].name != sides[1][0].name
+
+
+def _multiply(walk: _Walk, op: Arithmetic) -> None:
+    constants = walk.constants
+    graph = replace(walk.graph, constants=constants)
+    first, second = (input_line(op, walk.real, graph, which) for which in (0, 1))
+    codes = _source(walk, first, constants), _source(walk, second, constants)
+    lowered = lower_product(walk.body, op, (first, second), codes)
+    walk.lattice[lowered.acc.name] = lowered.lattice
+    walk.real.update({o.name: o for o in lowered.meaning})
+
+
 def _average(walk: _Walk, op: AveragePool) -> None:
     constants = walk.constants
-    line = input_line(op, walk.real, replace(walk.graph, constants=constants))
+    try:
+        line = input_line(op, walk.real, replace(walk.graph, constants=constants))
+    except CompileError:  # the host's, unless a quantizer follows
+        walk.real[op.name] = _reading(walk, op)
+        return
     lowered = lower_average(walk.body, op, line, _source(walk, line, constants))
     walk.lattice[lowered.acc.name] = lowered.lattice
     walk.real.update({o.name: o for o in lowered.meaning})

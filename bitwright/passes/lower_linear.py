@@ -11,7 +11,6 @@ from bitwright.ir.graph import Array, Builder, Graph
 from bitwright.ir.ops import (
     Arith,
     Arithmetic,
-    AveragePool,
     Conv,
     Dequantize,
     IntConv,
@@ -57,14 +56,20 @@ class Lowered:
 Dot = Linear | Conv
 
 
-def input_line(op: Dot | AveragePool, producers: Mapping[str, Op], graph: Graph) -> Line:
-    """Return how the input of `op` follows from codes; CompileError unless it is affine in them."""
-    x = op.inputs[0]
+def input_line(op: Op, producers: Mapping[str, Op], graph: Graph, which: int = 0) -> Line:
+    """Return how an input of `op` follows from codes; CompileError unless it is affine in them."""
+    x = op.inputs[which]
     region = cut((x,), producers, graph.constants)
-    if len(region.leaves) != 1 or real_type(region.leaves[0].elem):
+    if not region.leaves or any(real_type(v.elem) for v in region.leaves):
         raise CompileError(
             f"{op.loc}: its input {x.name!r} is not quantized; give the device's input with --input"
             " (such as --input uint8:1/255), or quantize with --calibrate data.npz"
+        )
+    if len(region.leaves) > 1:
+        names = " and ".join(repr(v.name) for v in region.leaves)
+        raise CompileError(
+            f"{op.loc}: its input {x.name!r} joins {names}, whose scales differ; quantize what is "
+            "joined, or give all one scale"
         )
     chain = Chain(region, graph.constants, x)
     check_scalar(chain)
@@ -112,7 +117,7 @@ def lower_dot(b: Builder, op: Dot, graph: Graph, line: Line, x: Value) -> Lowere
     pad, window = _pad_code(op, line, x.type.integer)
     if pad is None:  # taps outside are left out, and what they would have meant differs by position
         inside = convolve(np.ones((1, *x.shape)), weights.codes, window, op.groups, 0)[0]  # type: ignore[union-attr,arg-type]
-        bias_real = bias_real - line.zero * scale * inside
+        bias_real = _alike(bias_real - line.zero * scale * inside)
     elif line.zero == round(line.zero):
         fixed = fixed - int(line.zero) * rows.sum(axis=1)
     else:
@@ -123,6 +128,12 @@ def lower_dot(b: Builder, op: Dot, graph: Graph, line: Line, x: Value) -> Lowere
     lattice = reachable(rows, fixed, x.type.integer, (pad or 0) if padded else None)
     acc = _emit(b, op, x, _Sums(weights.codes, fixed, lattice, pad or 0))
     return Lowered(acc, lattice, _meaning(b, op, acc, scale, bias_real))
+
+
+def _alike(offsets: Array) -> Array:
+    """Return offsets (1, *S, O) as (O,) where all positions share them."""
+    rows = offsets.reshape(-1, offsets.shape[-1])
+    return rows[0] if rows.size and (rows == rows[0]).all() else offsets
 
 
 def _pad_code(op: Dot, line: Line, elem: Integral) -> tuple[int | None, Window | None]:

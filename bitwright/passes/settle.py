@@ -92,11 +92,10 @@ def _lift(b: Builder, op: Op, producers: dict[str, Op]) -> bool:
         return False
     attrs: dict[str, object] = {}
     if isinstance(op, Pad):
-        zero = float(fixed[0][1].reshape(-1)[0])
-        elem = found[0].inputs[0].type.integer
-        if isinstance(elem, Bipolar) or op.value != 0 or not zero.is_integer():
+        value = _pad_code(op, found[0], fixed[0])
+        if value is None:
             return False
-        attrs["value"] = zero
+        attrs["value"] = value
     codes = tuple(s.inputs[0] for s in found)
     rest = op.inputs[len(codes) :]
     q = _again(op, (*codes, *rest), b.unique(f"{op.name}:codes"), attrs)
@@ -110,6 +109,15 @@ def _lift(b: Builder, op: Op, producers: dict[str, Op]) -> bool:
         )
     )
     return True
+
+
+def _pad_code(op: Pad, source: Dequantize, fixed: list[Array]) -> float | None:
+    """Return the code that stands for the padding; None where none does."""
+    scale, zero = (float(p.reshape(-1)[0]) for p in fixed)
+    code = zero + op.value / scale if op.value and scale else zero
+    bits = isinstance(source.inputs[0].elem, Bipolar)
+    fits = code.is_integer() and (not bits or code in (-1, 1))
+    return code if fits and (scale or not op.value) else None
 
 
 def _alike(op: Op, found: list[Dequantize], fixed: list[list[Array]]) -> bool:
@@ -215,7 +223,18 @@ def _cut(b: Builder, reader: Op, v: Value, axis: int, places: Array) -> Value:
 def _sink_take(b: Builder, op: Op, reader: Op) -> bool:
     if not isinstance(op, Take) or _varies(b, reader, (op.axis,)):
         return False
-    return _finish(b, op, reader, (_apply(b, reader, op.name, op.inputs[0], "whole", lambda v: v),))
+    x, along = op.inputs[0], isinstance(reader, BatchNorm) and reader.axis == op.axis
+
+    def whole(v: Value) -> Value:
+        return _repeated(b, v, x.shape[op.axis]) if along else v
+
+    return _finish(b, op, reader, (_apply(b, reader, op.name, x, "whole", whole),))
+
+
+def _repeated(b: Builder, v: Value, channels: int) -> Value:
+    """Return the parameter of a batch norm of one channel for `channels` of them."""
+    part = np.resize(b.constants[v.name], channels)
+    return v if v.shape == part.shape else b.constant(f"{v.name}:whole", part, v.elem)
 
 
 def _sink_pad(b: Builder, op: Op, reader: Op) -> bool:

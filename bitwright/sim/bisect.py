@@ -7,6 +7,7 @@ under `trace`, in execution order.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from bitwright.errors import CompileError, VerifyError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
+from bitwright.ir.ops import Conv, ConvTranspose, Linear
 from bitwright.sim.host_c import trace_c
 from bitwright.sim.rtl import RtlOptions, RtlResult, run_design
 
@@ -100,23 +102,36 @@ def values_of(body: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
     return seen
 
 
+def tolerance_of(body: Graph) -> float:
+    """Return how far a real layer may be off, as a share of its greatest value.
+
+    A sum of n terms in float32 is exact within n * 2^-24 of the sum of its magnitudes, whatever
+    the order in which it is added.
+    """
+    dots = (op.inputs[1].shape for op in body.ops if isinstance(op, Linear | Conv | ConvTranspose))
+    return max(TOLERANCE, max((prod(shape[1:]) for shape in dots), default=0) * 2.0**-24)
+
+
 def first_difference(
-    points: Sequence[Point], want: Mapping[str, Array], got: Mapping[str, Array]
+    points: Sequence[Point],
+    want: Mapping[str, Array],
+    got: Mapping[str, Array],
+    tolerance: float = TOLERANCE,
 ) -> Difference | None:
     """Return the first difference; `want` by value of the graph, `got` by name of the point."""
     for point in points:
         reference, mine = want[point.value], got[point.name]
         if reference.dtype.kind == "f" and mine.dtype.kind == "i":
             mine = mine.astype(np.int32).view(np.float32)  # a trace carries the bits
-        difference = _differences(point, reference, mine.reshape(reference.shape))
+        difference = _differences(point, reference, mine.reshape(reference.shape), tolerance)
         if difference is not None:
             return difference
     return None
 
 
-def _differences(point: Point, want: Array, got: Array) -> Difference | None:
+def _differences(point: Point, want: Array, got: Array, tolerance: float) -> Difference | None:
     if want.dtype.kind == "f":
-        wrong = np.abs(got - want) > TOLERANCE * (np.abs(want).max(initial=0) or 1.0)
+        wrong = np.abs(got - want) > tolerance * (np.abs(want).max(initial=0) or 1.0)
     else:
         wrong = got != want
     if not wrong.any():
@@ -141,7 +156,8 @@ def layers_c(
 ) -> Difference | None:
     """Return the first difference of the C in `folder`, traced, from the integer graph."""
     got = seen_c(folder, inputs, compiler, work)
-    return first_difference(points_of(folder), values_of(body, inputs), got)
+    want = values_of(body, inputs)
+    return first_difference(points_of(folder), want, got, tolerance_of(body))
 
 
 def seen_c(

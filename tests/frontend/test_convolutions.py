@@ -185,3 +185,14 @@ def test_weights_computed_at_run_time_are_refused(tmp_path: Path) -> None:
     proto = model([node("Conv", "x w", "y")], {}, {"x": (1, 1, 5, 5), "w": (1, 1, 3, 3)})
     with pytest.raises(UnsupportedError, match="weight 'w' is computed at run time"):
         load(tmp_path, proto)
+
+
+@pytest.mark.parametrize("name", ["strides", "dilations", "output_padding"])
+def test_a_transposed_convolution_of_bad_numbers_is_an_error(tmp_path: Path, name: str) -> None:
+    attributes = {name: [-1, 1]}
+    proto = model(
+        [node("ConvTranspose", "x w", "y", **attributes)], {"w": normal(1, 1, 2, 2)},
+        {"x": (1, 1, 5, 5)},
+    )  # fmt: skip
+    with pytest.raises(CompileError, match="ConvTranspose -> y: kernel, strides and dilations"):
+        load(tmp_path, proto)

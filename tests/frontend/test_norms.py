@@ -116,6 +116,7 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("GroupNormalization x s s", {"num_groups": 3}, {"s": f32(1, 2, 3)}, "into 3 groups"),
     ("LpNormalization x", {"p": 3}, {}, "its p is 3"),
     ("LRN x", {}, {}, "size 0 is less than 1"),
+    ("LRN x", {"size": 1 << 40}, {}, "sizes up to 4096"),
 ]
 
 

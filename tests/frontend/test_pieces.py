@@ -26,6 +26,12 @@ def test_concat_of_one_tensor_and_of_integers(tmp_path: Path) -> None:
     assert ops(agrees(tmp_path, proto, count=3)) == ["Concat"]
 
 
+def test_an_empty_constant_is_left_out_of_a_concat(tmp_path: Path) -> None:
+    nodes = [node("Concat", "x c", "a", axis=1), node("Relu", "a", "y")]
+    constants = {"c": np.ones((1, 0, 5, 3), np.float32)}
+    assert ops(agrees(tmp_path, model(nodes, constants, {"x": X}), count=3)) == ["Activation"]
+
+
 SPLITS: list[tuple[int, dict[str, Any], Any, int]] = [
     (11, {"axis": 2, "split": [2, 3]}, None, 2),
     (11, {"axis": 1}, None, 2),
@@ -158,6 +164,7 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("Tile x r", {}, {"r": i64(1, 2)}, "do not fit"),
     ("Tile x r", {}, {"r": i64(1, 1 << 20, 1 << 20, 1)}, "larger than"),
     ("Expand x s", {}, {"s": i64(1, 3, 5, 3)}, "cannot expand"),
+    ("Expand x s", {}, {"s": i64(1, 4, -1, 3)}, "cannot expand"),
     ("Pad x p", {}, {"p": i64(1, 2, 3)}, "padding .* does not fit"),
     ("Pad x p", {}, {"p": i64(0, 0, -3, 0, 0, 0, -2, 0)}, "gives"),
     ("Pad x p", {"mode": "mirror"}, {"p": i64(*PADS[0])}, "mode mirror is not known"),

@@ -147,6 +147,7 @@ def test_sizes_computed_from_a_shape(tmp_path: Path) -> None:
         (scaled("nearest", (1.0, 1.0, 2.0)), "neither scales nor sizes"),
         (scaled("nearest", (1.0, 1.0, 0.0, 1.0)), "a scale of 0"),
         (scaled("nearest", (1.0, 1.0, 0.1, 1.0)), "holds nothing"),
+        (scaled("cubic", GROW, cubic_coeff_a=float("inf")), "cubic_coeff_a is inf"),
         (scaled("area", GROW), "mode area is not known"),
         (scaled("linear", GROW, coordinate_transformation_mode="align_corners"), "two ways"),
         (scaled("nearest", GROW, nearest_mode="up"), "nearest_mode up is not known"),
@@ -158,3 +159,13 @@ def test_sizes_computed_from_a_shape(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_an_error(tmp_path: Path, proto: Any, says: str) -> None:
     with pytest.raises(CompileError, match=f"Resize -> y.*{says}"):
         load(tmp_path, proto)
+
+
+def test_a_region_far_outside_is_an_error(tmp_path: Path) -> None:
+    transformation = "tf_crop_and_resize"
+    resize = node(
+        "Resize", "x r - s", "y", mode="linear", coordinate_transformation_mode=transformation
+    )
+    constants = {"r": f32(0, 0, 0, -1e30, 1, 1, 1, 1e30), "s": i64(1, 2, 4, 6)}
+    with pytest.raises(CompileError, match="far outside axis 3"):
+        load(tmp_path, model([resize], constants, {"x": X}))

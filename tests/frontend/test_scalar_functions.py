@@ -102,8 +102,9 @@ def test_softmax(tmp_path: Path, op: str, opset: int, axis: int | None) -> None:
 
 @pytest.mark.parametrize("keep", [0, 1])
 @pytest.mark.parametrize("axis", [1, -1])
-def test_arg_max(tmp_path: Path, keep: int, axis: int) -> None:
-    proto = model([node("ArgMax", "x", "y", axis=axis, keepdims=keep)], inputs={"x": (1, 4, 5)})
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_arg_max_and_arg_min(tmp_path: Path, op: str, keep: int, axis: int) -> None:
+    proto = model([node(op, "x", "y", axis=axis, keepdims=keep)], inputs={"x": (1, 4, 5)})
     agrees(tmp_path, proto, spread=0.2)
 
 

@@ -1,6 +1,7 @@
 """Reference models of the cells beside the window in a convolutional network, and their cases."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def pool(mode: int, shape: tuple[int, int, int], **overrides: int) -> Case:
     signed, bits = bool(p["X_SIGNED"]) and not p["X_BIPOLAR"], p["X_W"]
     least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     start = (least, most, 0)[mode]
-    join = (max, min, lambda a, b: a + b)[mode]
+    join: Callable[[int, int], int] = (max, min, int.__add__)[mode]
     counts, user = marks(rng, bool(p["USE_MASK"]), FRAMES * kk * blocks)
     ins = [pack([extreme(bits, signed, rng) for _ in range(pe)], bits) for _ in user]
     outs = []

@@ -1,15 +1,16 @@
 """Reference model of the sliding window, its unstalled run, and its cases."""
 
-import random
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bitwright.backends.verilog import window_timing as timing
 from bitwright.backends.verilog.window_timing import PADDING, Axis, Window
 from tests.hdl.streams import Case, pack
 
 FRAMES = 4
+Pixels = npt.NDArray[np.int64]
 
 
 def window(shape: Window, simd: int = 2, w_elem: int = 3, depth: int | None = None) -> Case:
@@ -50,16 +51,15 @@ def parameters(shape: Window, depth: int) -> dict[str, int | str]:
     return values
 
 
-def im2col(
-    shape: Window, image: "np.typing.NDArray[np.int64]", pad: int
-) -> tuple["np.typing.NDArray[np.int64]", "np.typing.NDArray[np.bool_]"]:
-    """Return the output beats of an image (beats, SIMD), by slicing the padded one."""
+def im2col(shape: Window, image: Pixels, pad: int) -> tuple[Pixels, Pixels]:
+    """Return the output beats (beats, SIMD) of an image by slicing the padded one; which are real."""
     down, across = shape.down, shape.across
     pixels = image.reshape(down.size, across.size, shape.blocks, -1, image.shape[-1])
     edges = (down.pads, across.pads, (0, 0), (0, 0), (0, 0))
     padded = np.pad(pixels, edges, constant_values=pad)
-    inside = np.pad(np.ones_like(pixels, dtype=bool), edges)
-    beats, real = [], []
+    inside = np.pad(np.ones_like(pixels), edges)
+    beats: list[Pixels] = []
+    real: list[Pixels] = []
     for y in range(0, down.windows * down.stride, down.stride):
         for x in range(0, across.windows * across.stride, across.stride):
             rows = slice(y, y + down.reach + 1, down.dilation)

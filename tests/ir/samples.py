@@ -30,6 +30,7 @@ from bitwright.ir.ops import (
     Lookup,
     MaxPool,
     MinPool,
+    MulInt,
     Normalize,
     Op,
     Pad,
@@ -134,6 +135,7 @@ def _integer_ops(b: Builder, q: Value, loc: str) -> None:
         (AddInt, (q, q),
          {"elem": Int(-8, 7), "mul_a": 3, "mul_b": -2, "add": 7, "shift": 3, "zero": 1,
           "rounding": Round.FLOOR}),
+        (MulInt, (q, q), {"elem": Int(-99, 121), "zero_a": 1, "zero_b": -2}),
     ]  # fmt: skip
     for kind, inputs, attrs in ops:
         b.op(kind, inputs, f"{loc}{kind.__name__}", loc, **attrs)

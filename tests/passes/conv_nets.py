@@ -11,6 +11,7 @@ from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import (
     AveragePool,
     BatchNorm,
+    Dequantize,
     IntConv,
     MaxPool,
     Op,
@@ -19,10 +20,11 @@ from bitwright.ir.ops import (
     Window,
 )
 from bitwright.ir.program import Program
+from bitwright.ir.types import Element
 from bitwright.options import CompileOptions
 from bitwright.passes import SIMPLIFY, run
 from tests.graphs import ConvSpec, conv, samples
-from tests.passes.test_programs import Net
+from tests.passes.test_programs import Net, kinds
 
 
 class ConvNet(Net):
@@ -31,6 +33,11 @@ class ConvNet(Net):
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.rng = np.random.default_rng(seed)
+
+    def codes(self, elem: Element, *shape: int, scale: float = 0.25, zero: float = 0) -> Value:
+        """Append an input of codes and its meaning, `scale * (code - zero)`."""
+        parameters = self.constant(scale), self.constant(zero)
+        return self.b.op(Dequantize, (self.entry(elem, *shape), *parameters), "in", "input")
 
     def conv(self, x: Value, outputs: int, kernel: tuple[int, ...] = (3, 3), **spec: Any) -> Value:
         """Append a convolution; `pad` pads all sides alike."""

@@ -73,7 +73,10 @@ class Places:
 
 
 def places(
-    given: Classes, inside: Sequence[Sequence[tuple[bool, ...]]], outputs: Sequence[int], channels: int
+    given: Classes,
+    inside: Sequence[Sequence[tuple[bool, ...]]],
+    outputs: Sequence[int],
+    channels: int,
 ) -> Places:
     """Return the classes by what was `given` (or nothing), and by the taps `inside` (or nothing)."""
     axes = []

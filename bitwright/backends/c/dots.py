@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitwright.backends.c.context import Context
+from bitwright.backends.c.dsp import by_fours, dsp_rows, takes_bytes
 from bitwright.backends.c.popcount import Bits, Term, count_view, dot_planes
 from bitwright.backends.c.pot import choose_powers
-from bitwright.backends.c.storage import pack_bits
+from bitwright.backends.c.storage import ctype_for, pack_bits
 from bitwright.backends.c.tables import Table
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Encoding
@@ -184,31 +185,25 @@ def _rows(ctx: Context, x: Source, weights: Weights) -> Dot:
     packed = x.bits is not None
     w = _spread(x.bits, weights.values) if x.bits else weights.values
     outputs, inputs = w.shape
-    table = ctx.tables.add(
-        weights.name, interleaved(w, weights.group), "integer weights, four rows interleaved"
-    )
     most = _reach(w, 1 if packed else x.largest)
+    sum_t = sum_type(most)
+    w_t = ctype_for(int(w.min()), int(w.max()))
+    fast = not packed and takes_bytes(ctx, (x.ctype, w_t), sum_t, inputs // x.runs)
+    table = _row_table(ctx, x, weights, w, fast=fast)
     functions = {}
     for block in (_BLOCK, 1):
-        view = RowsView(
-            name=f"rows{block}_{inputs}",
-            x_t=x.ctype,
-            w_t=table.ctype,
-            sum_t=sum_type(most),
-            inputs=inputs // x.runs,
-            runs=x.runs,
-            block=block,
-            packed=packed,
-            shift=x.bits.row.shift if x.bits else 0,
-            last=x.bits.row.last if x.bits else "",
-        )
         needed = weights.group >= _BLOCK if block > 1 else weights.group % _BLOCK
-        functions[block] = ctx.kernels.add("c/rows.h.j2", view) if needed else ""
+        if needed and fast:
+            sizes = x.runs, inputs // x.runs
+            functions[block] = dsp_rows(ctx, (x.ctype, w_t), sizes, block)
+        elif needed:
+            view = _rows_view(x, w_t, sum_t, inputs, block)
+            functions[block] = ctx.kernels.add("c/rows.h.j2", view)
     return Dot(
         kind=f"{'bipolar' if packed else x.ctype} activations by {table.ctype} weights",
         hint=f"{'bipolar' if packed else x.ctype}_{table.ctype}",
-        function=functions[_BLOCK],
-        single=functions[1],
+        function=functions.get(_BLOCK, ""),
+        single=functions.get(1, ""),
         block=_BLOCK,
         dot_t=sum_type(most),
         weights=table,
@@ -216,6 +211,29 @@ def _rows(ctx: Context, x: Source, weights: Weights) -> Dot:
         k=-w.sum(axis=1) if packed else np.zeros(outputs, np.int64),
         most=most,
         factor=2 if packed else 1,
+    )
+
+
+def _row_table(ctx: Context, x: Source, weights: Weights, w: Array, *, fast: bool) -> Table:
+    if fast:
+        order = by_fours(w, w.shape[1] // x.runs, weights.group, _BLOCK)
+        return ctx.tables.add(weights.name, order, "integer weights, four rows by four inputs")
+    order = interleaved(w, weights.group)
+    return ctx.tables.add(weights.name, order, "integer weights, four rows interleaved")
+
+
+def _rows_view(x: Source, w_t: str, sum_t: str, inputs: int, block: int) -> RowsView:
+    return RowsView(
+        name=f"rows{block}_{inputs}",
+        x_t=x.ctype,
+        w_t=w_t,
+        sum_t=sum_t,
+        inputs=inputs // x.runs,
+        runs=x.runs,
+        block=block,
+        packed=x.bits is not None,
+        shift=x.bits.row.shift if x.bits else 0,
+        last=x.bits.row.last if x.bits else "",
     )
 
 

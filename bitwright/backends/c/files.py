@@ -14,6 +14,11 @@ from bitwright.backends.names import comment
 from bitwright.backends.render import render
 
 _LONG_COMMENT = 400
+_CLAMPS = (
+    ("clamp_int8", -128, 127, "__ssat(value, 8)"),
+    ("clamp_uint8", 0, 255, "(int32_t)__usat(value, 8)"),
+)
+_GOLDEN = 1 << 16  # numbers in the golden test, or one sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class FileView:
     wide_sums: bool
     small_sums: bool
     dsp: bool
+    acle: bool
+    clamps: tuple[tuple[str, int, int, str], ...]
     math: bool
     tables: tuple[Table, ...]
     entries: tuple[Entry, ...]
@@ -117,6 +124,9 @@ def _view(program: CProgram, options: COptions) -> FileView:
         wide_sums=program.kernels.uses("sum_octets(") or program.kernels.uses("halves("),
         small_sums=program.kernels.uses("sum_octets_small("),
         dsp=options.cpu.has_dsp,
+        acle=options.cpu.has_dsp
+        and any(program.kernels.uses(word) for word in ("octets(", "__smlad(", "clamp_")),
+        clamps=tuple(c for c in _CLAMPS if program.kernels.uses(c[0])),
         math=math,
         tables=tuple(program.tables.tables),
         entries=program.entries,
@@ -163,10 +173,11 @@ def _vectors(program: CProgram, vectors: Vectors | None) -> tuple[tuple[VectorVi
     if vectors is None:
         return (), 0
     out: list[VectorView] = []
-    samples = 0
+    each = sum(p.storage.count for p in (*program.inputs, *program.outputs))
+    samples = max(_GOLDEN // max(each, 1), 1)
     for ports, arrays in ((program.inputs, vectors.inputs), (program.outputs, vectors.outputs)):
         for p in ports:
-            stored = p.storage.pack(arrays[p.name])
+            stored = p.storage.pack(arrays[p.name][:samples])
             samples = stored.shape[0]
             lines = literal_lines(stored.reshape(-1), p.storage.ctype)
             out.append(VectorView(p, f"GOLDEN_{len(out)}", lines))

@@ -12,6 +12,7 @@ import numpy as np
 from bitwright.backends.c.classes import Places
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.dots import Dot, Source, Weights, choose_dot, source_of
+from bitwright.backends.c.int_pool import depthwise_layer
 from bitwright.backends.c.layout import by_channel
 from bitwright.backends.c.linear import constant_weights, linear_layer, sum_of, tables_of
 from bitwright.backends.c.patch import (
@@ -22,7 +23,6 @@ from bitwright.backends.c.patch import (
     objects_of_pixel,
     plane_patch,
 )
-from bitwright.backends.c.int_pool import depthwise_layer
 from bitwright.backends.c.popcount import Bits
 from bitwright.backends.c.post import Built
 from bitwright.backends.c.row import RowBody, Signature, Target, by_row, row_body

@@ -1,6 +1,6 @@
 """Windows channel by channel: pools of integers, and depthwise convolutions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from bitwright.backends.layers import Layer
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import IntConv, MaxPool, MinPool, SumPool
 from bitwright.ir.types import Integral
+
+Windowed = IntConv | SumPool | MaxPool | MinPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,9 @@ class ChannelsView:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """How the taps of a channel are joined."""
+    """How the taps of a channel are joined by `op`."""
 
+    op: Windowed
     kind: str
     x_t: str
     sum_t: str
@@ -74,7 +77,7 @@ def pool_layer(ctx: Context, layer: Layer, op: SumPool | MaxPool | MinPool) -> C
     x = ctx.storage(op.inputs[0])
     elem, channels = op.inputs[0].type.integer, op.output.shape[-1]
     if isinstance(op, SumPool):
-        join = Join("sum", x.ctype, _wide(op.elem), "0", 0, channels, channels)
+        join = Join(op, "sum", x.ctype, _wide(op.elem), "0", 0, channels, channels)
         ends = np.full(channels, op.elem.lo), np.full(channels, op.elem.hi)
         s = Sum(np.zeros(channels, np.int64), 1, 0, *ends)
         return _with_following(ctx, layer, join, s)
@@ -85,11 +88,11 @@ def pool_layer(ctx: Context, layer: Layer, op: SumPool | MaxPool | MinPool) -> C
         words = objects_of_pixel(x, channels)
         fill = 0 if greatest else (1 << x.word) - 1
         kind = "or" if greatest else "and"
-        join = Join(kind, x.ctype, x.ctype, literal(fill, x.ctype), fill, words, words)
+        join = Join(op, kind, x.ctype, x.ctype, literal(fill, x.ctype), fill, words, words)
         return _emit(ctx, layer, join, after)
     end = elem.lo if greatest else elem.hi
     kind, wide = "max" if greatest else "min", _wide(elem)
-    join = Join(kind, x.ctype, wide, signed_literal(end), end, channels, channels)
+    join = Join(op, kind, x.ctype, wide, signed_literal(end), end, channels, channels)
     return _emit(ctx, layer, join, after)
 
 
@@ -108,7 +111,9 @@ def depthwise_layer(ctx: Context, layer: Layer, op: IntConv) -> Call:
     wide = "int32_t" if most <= INT32_MAX else "int64_t"
     times = filters // channels
     source = f"o / {times}u" if times > 1 else "o"
-    join = Join("product", x.ctype, wide, "0", op.pad, channels, filters, source, weights=flat.T)
+    join = Join(
+        op, "product", x.ctype, wide, "0", op.pad, channels, filters, source, weights=flat.T
+    )
     return _with_following(ctx, layer, join, Sum(bias, 1, 0, lo, hi))
 
 
@@ -117,24 +122,22 @@ def _wide(elem: Integral) -> str:
 
 
 def _with_following(ctx: Context, layer: Layer, join: Join, s: Sum) -> Call:
-    op = layer.first
     behind = layer.ops[1] if len(layer.ops) > 1 else None
-    g = _geometry(layer, join)
+    g = _geometry(join)
     found = places_of(behind, g, join.outputs, borders=False)
     tables = tuple(map(found.spread, tables_of(ctx, behind)))
-    elem = op.output.type.integer
+    elem = join.op.output.type.integer
     s, built = fold(following(behind, tables), spread_sum(s, found), elem)
     return _emit(ctx, layer, join, After(s, built, found))
 
 
-def _geometry(layer: Layer, join: Join) -> Geometry:
-    op = layer.first
-    assert isinstance(op, IntConv | SumPool | MaxPool | MinPool)
+def _geometry(join: Join) -> Geometry:
+    op = join.op
     return geometry(op.inputs[0].shape, op.output.shape, op.window, join.pixel)
 
 
 def _emit(ctx: Context, layer: Layer, join: Join, after: After) -> Call:
-    op, y, g = layer.first, ctx.storage(layer.output), _geometry(layer, join)
+    op, y, g = join.op, ctx.storage(layer.output), _geometry(join)
     patch = element_patch(g, join.x_t, join.pixel, join.outside, in_place=True)
     signature = Signature()
     signature.add(join.x_t, "x", ctx.read(op.inputs[0]))

@@ -78,9 +78,7 @@ def layout_of(graph: Graph, word: int) -> Layout:
     return Layout(root, storage, {k: tuple(v) for k, v in groups.items()})
 
 
-def _choose(
-    graph: Graph, group: list[Value], word: int, later: Mapping[str, Storage]
-) -> Storage:
+def _choose(graph: Graph, group: list[Value], word: int, later: Mapping[str, Storage]) -> Storage:
     elem, size = group[0].elem, group[0].type.size
     plain = elements_for(elem, size)
     names = {v.name for v in group}
@@ -124,7 +122,7 @@ def _columns(graph: Graph, names: set[str], size: int, word: int) -> int | None:
 def _writers(graph: Graph, names: set[str]) -> list[Op]:
     """Return the ops by rows that write a value of `names`, alone or with a function behind."""
     producers = graph.producers()
-    out = []
+    out: list[Op] = []
     for name in names:
         op = producers.get(name)
         before = producers.get(op.inputs[0].name) if op is not None and op.inputs else None

@@ -56,7 +56,9 @@ def constant_weights(ctx: Context, op: Op) -> Array:
 
 def tables_of(ctx: Context, op: Op | None) -> tuple[Array, ...]:
     """Return the constants of what follows a sum."""
-    return () if op is None else tuple(ctx.graph.constant(v).astype(np.int64) for v in op.inputs[1:])
+    return (
+        () if op is None else tuple(ctx.graph.constant(v).astype(np.int64) for v in op.inputs[1:])
+    )
 
 
 def bias_of(ctx: Context, op: Op, outputs: int) -> Array:

@@ -8,6 +8,8 @@ from bitwright.ir.ops import Value
 Strides = tuple[int, ...]
 _NAMES = (("acc", "x"), ("other", "b"), ("third", "p2"), ("fourth", "p3"), ("fifth", "p4"))
 
+LONGEST = 128  # terms that one float adds up; longer sums are made of parts
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -94,3 +96,10 @@ def index_text(strides: Strides, begin: int = 0, names: str = "i") -> str:
         elif s < 0:  # follows a `begin` that is as great at least
             text = f"{text} - {names}{k}{factor}"
     return text or "0u"
+
+
+def part_of(count: int) -> int:
+    """Return the largest divisor of `count` that is no longer than one sum should be."""
+    if count <= LONGEST:
+        return count
+    return max((d for d in range(LONGEST // 4, LONGEST + 1) if count % d == 0), default=count)

@@ -158,9 +158,7 @@ def plane_patch(g: Geometry, x: Planes, tap: Planes, pad: int) -> PatchView:
     last = (1 << (tap.size - 1) % x.word + 1) - 1
     full = (1 << x.word) - 1 if tap.words > 1 else last
     bits = code_bits(x, pad)
-    fills = tuple(
-        (literal(full * bit, x.ctype), literal(last * bit, x.ctype)) for bit in bits
-    )
+    fills = tuple((literal(full * bit, x.ctype), literal(last * bit, x.ctype)) for bit in bits)
     return PatchView(
         name=f"window_{kernel}x{tap.size}",
         x_t=x.ctype,

@@ -114,9 +114,7 @@ def _int_bip(x: Bits, w: Array) -> PlaneDot:
 def _int_tern(x: Bits, w: Array) -> PlaneDot:
     plus, minus = (w > 0).sum(axis=1), (w < 0).sum(axis=1)
     planes = x.row.planes
-    terms = [
-        Term(f"({x.plane(b)} & w[2 * {{i}}]) ^ w[2 * {{i}} + 1]", b) for b in range(planes)
-    ]
+    terms = [Term(f"({x.plane(b)} & w[2 * {{i}}]) ^ w[2 * {{i}} + 1]", b) for b in range(planes)]
     k = ((1 << planes) - 1) * plus
     if x.row.role is Role.SIGNED:
         top = planes - 1

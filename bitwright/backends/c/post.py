@@ -65,6 +65,7 @@ class Post:
     least: str = ""
     most: str = ""
     zero: str = ""
+    clamp: str = ""
     expression: str = ""
 
     def limit(self, c: str, step: str = "") -> str:
@@ -233,9 +234,18 @@ def scaled(kind: str, op: Requantize | AddInt, wide: "Widths") -> Post:
         quotient_t=wide.quotient, shift=op.shift,
         half_even=op.rounding is Round.HALF_EVEN,
         half=signed_literal((1 << op.shift >> 1) - 1),
-        least=signed_literal(op.elem.lo - op.zero), most=signed_literal(op.elem.hi - op.zero),
-        zero=signed_literal(op.zero),
+        least=signed_literal(op.elem.lo), most=signed_literal(op.elem.hi),
+        zero=_added(op.zero),
+        clamp=_CLAMPS.get((op.elem.lo, op.elem.hi), "") if wide.quotient == "int32_t" else "",
     )  # fmt: skip
+
+
+_CLAMPS = {(-128, 127): "clamp_int8", (0, 255): "clamp_uint8"}
+
+
+def _added(value: int) -> str:
+    """Return the C text that adds a number, nothing for 0."""
+    return f" {'-' if value < 0 else '+'} {signed_literal(abs(value))}" if value else ""
 
 
 Factor = tuple[Array, Array, Array]  # multipliers, and the interval of what they multiply
@@ -259,5 +269,5 @@ def widths(factors: list[Factor], add: Array, op: Requantize | AddInt) -> Widths
     if most > _INT64_MAX:
         raise CompileError(f"{op.loc}: the product reaches {most}, more than 63 bits")
     product = "int32_t" if most <= _INT32_MAX and op.shift < _INT32_BITS - 1 else "int64_t"
-    ends = (most >> op.shift) + 1, abs(op.elem.lo - op.zero), abs(op.elem.hi - op.zero)
+    ends = (most >> op.shift) + 1 + abs(op.zero), abs(op.elem.lo), abs(op.elem.hi)
     return Widths(product, "int32_t" if max(ends) <= _INT32_MAX else "int64_t")

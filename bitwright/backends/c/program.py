@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bitwright.backends.c.bordered import bordered_layer
+from bitwright.backends.c.constants import without_constant_ops
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.elementwise import integer_layer
 from bitwright.backends.c.int_conv import conv_layer
@@ -104,6 +105,7 @@ class CProgram:
 
 def compile_program(graph: Graph, model: str, cpu: Cpu) -> CProgram:
     """Return the program that computes `graph`; UnsupportedError names an op that has no kernel."""
+    graph = without_constant_ops(graph)
     _refuse_empty(graph)
     layout = layout_of(graph, cpu.word)
     layers = layers_of(graph, Names(frozenset({"run", "trace", "pack", "unpack"})))

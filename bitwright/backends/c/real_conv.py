@@ -17,6 +17,7 @@ from bitwright.backends.c.windows import (
     first_tap,
     joined,
     loops_of,
+    parts_from,
     place,
 )
 from bitwright.backends.layers import Layer
@@ -37,6 +38,7 @@ class DotsView:
     depthwise: bool
     parameters: str
     loops: tuple[Loop, ...]
+    parts: int  # outer loops, each round of which gives a part of the sums
     step: int
 
 
@@ -119,7 +121,14 @@ def conv_layer(ctx: Context, layer: Layer, op: Conv) -> Call:
         for p in (pixels, 1) if test else (pixels,):
             step = tiled.stride * tiled.step if tiled and p > 1 else 0
             view = DotsView(
-                f"conv_dots_{p}x{n}", p, n, depthwise, f"{takes}, float *sums", loops, step
+                f"conv_dots_{p}x{n}",
+                p,
+                n,
+                depthwise,
+                f"{takes}, float *sums",
+                loops,
+                parts_from(loops),
+                step,
             )
             names.append(ctx.kernels.add("c/conv_dots.h.j2", view))
         return Block(n, names[0], names[-1])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import prod
 
 from bitwright.backends.c.context import Call, Context
+from bitwright.backends.c.nest import part_of
 from bitwright.backends.c.real_conv import FILTERS, interleaved, operands
 from bitwright.backends.c.real_post import Finish, constants_of, finish_of
 from bitwright.backends.c.storage import Storage
@@ -21,6 +22,7 @@ class RealLinearView:
     x: Storage
     rows: int
     inputs: int
+    part: int  # inputs whose products are added up before they join the sum
     outputs: int
     block: int
     bias: bool
@@ -53,6 +55,7 @@ def linear_layer(ctx: Context, layer: Layer, op: Linear) -> Call:
         x=ctx.storage(x),
         rows=prod(x.shape[:-1]),
         inputs=inputs,
+        part=part_of(inputs),
         outputs=outputs,
         block=FILTERS,
         bias=bool(bias),

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 
 from bitwright.backends.c.context import Call, Context
-from bitwright.backends.c.nest import Strides, contiguous, index_text, merge
+from bitwright.backends.c.nest import Strides, contiguous, index_text, merge, part_of
 from bitwright.backends.c.real_post import constants_of
 from bitwright.backends.c.storage import REAL_T
 from bitwright.backends.c.tables import real_literal
@@ -14,8 +14,8 @@ from bitwright.backends.layers import Layer
 from bitwright.ir.ops import LocalResponseNorm, Normalize, Reduce, Reduction, Resample
 
 _KIND = "float32"
-_SQUARE = "acc + value * value"
-_SUM = "acc + value"
+_SQUARE = "part + value * value"
+_SUM = "part + value"
 # what a reduction starts with, how an element joins, what becomes of the result
 _REDUCE = {
     Reduction.MEAN: ("0.0f", _SUM, "acc / {n}"),
@@ -23,11 +23,11 @@ _REDUCE = {
     Reduction.MAX: ("-(float)INFINITY", "value > acc ? value : acc", "acc"),
     Reduction.MIN: ("(float)INFINITY", "value < acc ? value : acc", "acc"),
     Reduction.PROD: ("1.0f", "acc * value", "acc"),
-    Reduction.L1: ("0.0f", "acc + fabsf(value)", "acc"),
+    Reduction.L1: ("0.0f", "part + fabsf(value)", "acc"),
     Reduction.L2: ("0.0f", _SQUARE, "sqrtf(acc)"),
     Reduction.SUM_SQUARE: ("0.0f", _SQUARE, "acc"),
     Reduction.LOG_SUM: ("0.0f", _SUM, "logf(acc)"),
-    Reduction.LOG_SUM_EXP: ("0.0f", "acc + expf(value - most)", "logf(acc) + most"),
+    Reduction.LOG_SUM_EXP: ("0.0f", "part + expf(value - most)", "logf(acc) + most"),
 }
 
 
@@ -45,6 +45,7 @@ class ReduceView:
     step: str
     result: str
     shifted: bool
+    summed: bool  # whether it is a sum, made of parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class ResampleView:
 def _nests(
     shape: tuple[int, ...], axes: tuple[int, ...]
 ) -> tuple[tuple[int, ...], Strides, tuple[int, ...], Strides]:
-    """Return sizes and strides of the axes that stay, then of those in `axes`."""
+    """Return sizes and strides of the axes that stay, then of those in `axes`, long ones in parts."""
     strides = contiguous(shape)
 
     def part(chosen: list[int]) -> tuple[tuple[int, ...], Strides]:
@@ -102,6 +103,9 @@ def _nests(
 
     kept, base = part([i for i in range(len(shape)) if i not in axes])
     joined, offset = part(list(axes))
+    if joined and (length := part_of(joined[-1])) < joined[-1]:
+        joined = (*joined[:-1], joined[-1] // length, length)
+        offset = (*offset[:-1], offset[-1] * length, offset[-1])
     return kept, base, joined, offset
 
 
@@ -116,6 +120,7 @@ def reduce_layer(ctx: Context, layer: Layer, op: Reduce) -> Call:
         kept=kept, joined=joined, base=index_text(base), offset=index_text(offset, names="j"),
         start=start, step=step, result=result.replace("{n}", f"{float(prod(joined))}f"),
         shifted=op.kind is Reduction.LOG_SUM_EXP,
+        summed=op.kind not in {Reduction.MAX, Reduction.MIN, Reduction.PROD},
     )  # fmt: skip
     function = ctx.kernels.add("c/reduce.h.j2", view)
     return Call(layer, function, (ctx.read(x), ctx.write(op.output)), _KIND)

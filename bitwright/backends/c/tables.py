@@ -11,6 +11,7 @@ from bitwright.backends.names import Names
 from bitwright.ir.graph import Array
 
 _WIDTH = 96
+_PLAIN = ("int8_t", "int16_t")  # whose literals are the numbers alone
 _INT32_MIN, _INT64_MIN = -(1 << 31), -(1 << 63)
 
 
@@ -85,15 +86,28 @@ def real_literal(value: float) -> str:
 
 def literal_lines(flat: Array, ctype: str) -> tuple[str, ...]:
     """Return the literals of `flat`, some on each line."""
-    return tuple(_wrapped([literal(v, ctype) for v in flat.tolist()]))
+    return tuple(_wrapped(_literals(flat, ctype)))
+
+
+def _literals(flat: Array, ctype: str) -> list[str]:
+    """Return the literals of many numbers; the usual ones by one format of all."""
+    values = flat.tolist()
+    if ctype == REAL_T and bool(np.isfinite(flat).all()):
+        singles = np.asarray(flat, np.float32).tolist()
+        texts = ("%.9g " * len(singles) % tuple(singles)).split()
+        return [
+            f"{t}f" if "." in t else real_literal(v) for t, v in zip(texts, singles, strict=True)
+        ]
+    if ctype in _PLAIN:
+        return list(map(str, values))
+    return [literal(v, ctype) for v in values]
 
 
 def _wrapped(items: list[str]) -> Iterator[str]:
-    line = ""
-    for item in items:
-        if line and len(line) + len(item) + 2 > _WIDTH:
-            yield line
-            line = ""
-        line = f"{line} {item}," if line else f"{item},"
-    if line:
-        yield line
+    """Yield lines of at most _WIDTH characters, a comma after each item."""
+    ends = np.cumsum(np.fromiter(map(len, items), np.int64, len(items)) + 2)
+    begin, done = 0, 0
+    while begin < len(items):
+        end = max(int(np.searchsorted(ends, done + _WIDTH + 1, "right")), begin + 1)
+        yield ", ".join(items[begin:end]) + ","
+        begin, done = end, int(ends[end - 1])

@@ -6,8 +6,12 @@ kernel of one tap leaves in order are merged, axes of one position vanish.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
+from bitwright.backends.c.nest import LONGEST, part_of
 from bitwright.ir.ops import Window
+
+_SHORTEST = 32  # products of a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ class Loop:
     """A loop over taps: how often, and how far operand and weights move; `count` is C text."""
 
     count: str
-    fixed: int  # the number of rounds where it is always the same, else 0
+    fixed: bool  # whether the number of rounds is always `most`
+    most: int
     step: int
     unit: int
 
@@ -207,29 +212,47 @@ def joined(terms: Iterable[tuple[str, int]]) -> str:
 
 
 def loops_of(texts: Sequence[AxisText], channels: int) -> tuple[Loop, ...]:
-    """Return the loops over taps and, innermost, `channels` of each; neighbours merged.
+    """Return the loops over taps and, innermost, `channels` of each.
 
-    A loop that runs once is left out.
+    A loop that runs once is left out; neighbours are merged, as long as a loop stays short enough
+    for one float to add up its products.
     """
-    found = [(t.count, 0 if t.varies else int(t.count[:-1]), t.axis) for t in texts]
-    loops = [Loop(c, n, a.step * a.dilation, a.unit) for c, n, a in found]
-    loops.append(Loop(f"{channels}u", channels, 1, 1))
+    loops = [
+        Loop(t.count, not t.varies, t.axis.kernel if t.varies else int(t.count[:-1]),
+             t.axis.step * t.axis.dilation, t.axis.unit)
+        for t in texts
+    ]  # fmt: skip
+    part = part_of(channels)
+    loops.append(Loop(f"{channels // part}u", True, channels // part, part, part))
+    loops.append(Loop(f"{part}u", True, part, 1, 1))
     out: list[Loop] = []
     for loop in reversed(loops):
-        if loop.fixed == 1:
+        if loop.fixed and loop.most == 1:
             continue
         inner = out[0] if out else None
-        if inner and inner.fixed and _follows(loop, inner):
-            count = (
-                f"{loop.fixed * inner.fixed}u" if loop.fixed else f"{loop.count} * {inner.count}"
-            )
-            fixed = loop.fixed * inner.fixed
-            out[0] = Loop(count, fixed, inner.step, inner.unit)
+        if inner and _follows(loop, inner) and loop.most * inner.most <= LONGEST:
+            most = loop.most * inner.most
+            count = f"{most}u" if loop.fixed else f"{loop.count} * {inner.count}"
+            out[0] = Loop(count, loop.fixed, most, inner.step, inner.unit)
         else:
             out.insert(0, loop)
     return tuple(out)
 
 
 def _follows(loop: Loop, inner: Loop) -> bool:
-    reach = inner.fixed * inner.step, inner.fixed * inner.unit
-    return (loop.step, loop.unit) == reach
+    reach = inner.most * inner.step, inner.most * inner.unit
+    return inner.fixed and (loop.step, loop.unit) == reach
+
+
+def parts_from(loops: Sequence[Loop]) -> int:
+    """Return how many of the outer loops add up parts, so that long sums stay exact; 0 for none.
+
+    Each part is what the other loops add up, at least _SHORTEST products where there are so many.
+    """
+    if prod(loop.most for loop in loops) <= LONGEST:
+        return 0
+    depth, products = len(loops), 1
+    while depth and products < _SHORTEST:
+        depth -= 1
+        products *= loops[depth].most
+    return depth

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from math import inf
 
-from bitwright.backends.verilog.cells import Schedule
+from bitwright.backends.verilog.cell import Pipeline
 
 SLICE = 2  # beats that a register slice holds
 
@@ -168,10 +168,10 @@ class Pipe(Actor):
     """bw_mvu, bw_steps and all that have one pipeline behind one clock enable.
 
     `gather` beats are taken, then read again until `passes` are through; each pass ends in an
-    output beat, `delay` enabled cycles later.
+    output beat, `delay` enabled cycles later. Vectors that come in turn end with their last beats.
     """
 
-    def __init__(self, inputs: tuple[Wire, ...], output: Wire, schedule: Schedule) -> None:
+    def __init__(self, inputs: tuple[Wire, ...], output: Wire, schedule: Pipeline) -> None:
         """Run by `schedule`."""
         super().__init__(inputs, (output,))
         self.schedule = schedule
@@ -200,8 +200,9 @@ class Pipe(Actor):
         """Take a beat; the last of a vector settles when all its results will come."""
         plan = self.schedule
         self.taken += 1
-        if self.taken == plan.gather:
-            self.taken = 0
+        if self.taken > (plan.gather - 1) * plan.blocks:
+            if self.taken == plan.gather * plan.blocks:
+                self.taken = 0
             ends = range(own, own + plan.passes * plan.gather, plan.gather)
             self.pending.extend(end + plan.delay for end in ends)
             self.open_at = ends[-1] + 1
@@ -223,9 +224,9 @@ class Pipe(Actor):
 class Join(Pipe):
     """bw_add: a slice for each operand before the pipeline."""
 
-    def __init__(self, inputs: tuple[Wire, ...], output: Wire, schedule: Schedule) -> None:
-        """Run by `schedule`."""
-        super().__init__(inputs, output, schedule)
+    def __init__(self, inputs: tuple[Wire, ...], output: Wire, delay: int) -> None:
+        """Give the sum `delay` later."""
+        super().__init__(inputs, output, Pipeline(1, 1, delay))
         self.held = [0] * len(inputs)
 
     def _take(self, own: int) -> None:

@@ -40,7 +40,7 @@ def network_of(body: Graph, options: VerilogOptions, names: Names | None = None)
     flat = fold_index_maps(body)
     layers = layers_of(flat, names)
     busy = [layer for layer in layers if not isinstance(layer.first, Reshape)]
-    return build_network(flat, layers, fold_layers(busy, options), names)
+    return build_network(flat, layers, fold_layers(busy, flat, options), names)
 
 
 def modules_of(network: Network, model: str) -> ModuleNames:

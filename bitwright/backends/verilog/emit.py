@@ -8,13 +8,14 @@ from bitwright.backends.artifact import Artifact
 from bitwright.backends.render import render
 from bitwright.backends.verilog.bench import bench_files
 from bitwright.backends.verilog.design import Design, design_of, model_name, modules_of, network_of
+from bitwright.backends.verilog.layer_view import layer_view
 from bitwright.backends.verilog.library import library, needed
 from bitwright.backends.verilog.network import Kind, Network
 from bitwright.backends.verilog.options import Vectors, VerilogOptions
 from bitwright.backends.verilog.report import report_of, to_json
 from bitwright.backends.verilog.syntax import Port, parse_ports
 from bitwright.backends.verilog.texts import project_files
-from bitwright.backends.verilog.views import ModuleNames, layer_view, rom_file
+from bitwright.backends.verilog.views import ModuleNames, rom_file
 from bitwright.errors import UnsupportedError, VerifyError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph

@@ -1,115 +1,160 @@
-"""Choose FIFO depths: the least with which the design keeps the pace of its slowest unit."""
+"""Choose FIFO and ring depths: the least with which the design keeps the pace of its slowest unit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bitwright.backends.verilog.network import Kind, Link, Network, Unit
-from bitwright.backends.verilog.schedule import Timing, simulate, slowest_cycles
+from bitwright.backends.verilog.cell import Join, Pipeline, Turns
+from bitwright.backends.verilog.network import Kind, Network, Unit
+from bitwright.backends.verilog.plan import first_latency, planned_sizes
+from bitwright.backends.verilog.schedule import (
+    MIN_FRAMES,
+    Timing,
+    moves_of,
+    simulate,
+    slowest_cycles,
+)
 from bitwright.errors import VerifyError
 
 _ROOM = 4  # beats more than a whole vector, for what registers hold
+_EFFORT = 600_000  # moves in runs to make sizes less: some seconds
+_CHECK = 150_000  # moves a frame up to which the result is run
 
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """Depth of the FIFO in front of the reader of each link that needs one, and the timing."""
+    """Depth of the FIFO in front of the reader of each link that needs one, and the timing.
+
+    `rings` are the beats that the window of each layer holds, if it has one.
+    """
 
     depths: Mapping[str, int]
+    rings: Mapping[str, int]
     timing: Timing
 
 
 def size_fifos(network: Network) -> Sizing:
-    """Return FIFO depths none of which can be less by one without losing cycles.
+    """Return depths with which the slowest unit never waits.
 
-    The pace kept is that of generous FIFOs. A matrix-vector unit with several passes reads its
-    input in the first alone, and a join waits for its later operand: only these can need one.
+    They come from a schedule that is run, unless that takes more than seconds. Then they are made
+    less as long as no cycle is lost: in small designs until none can be less by one.
     """
-    none = simulate(network, {})
-    if none is not None and none.interval <= slowest_cycles(network):
-        return Sizing({}, none)
-    readers = {link.name: unit for unit, link in _candidates(network)}
-    links = {link.name: link for link in network.links}
-    most = {name: _enough(network, links[name], unit) for name, unit in readers.items()}
-    generous = simulate(network, most)
-    if generous is None:
-        raise VerifyError("the design deadlocks whatever its FIFOs hold")
-    if none is not None and none.interval <= generous.interval:
-        return Sizing({}, none)
+    sizes, timing = _sized(network)
+    rings = {unit.name: sizes[unit.name] for unit in network.units if unit.ring}
+    depths = {name: depth for name, depth in sizes.items() if depth and name not in rings}
+    return Sizing(depths, rings, timing)
+
+
+def _sized(network: Network) -> tuple[dict[str, int], Timing]:
+    least = {unit.name: unit.ring.least_depth for unit in network.units if unit.ring}
+    slowest, moves = slowest_cycles(network), moves_of(network)
+    if moves <= _CHECK:
+        none = simulate(network, least)
+        if none is not None and none.interval <= slowest:
+            return least, none
+    planned = least | planned_sizes(network, slowest)
+    if moves > _CHECK:
+        return planned, Timing(first_latency(network), slowest, {})
+    timing = simulate(network, planned)
+    if timing is None or timing.interval > slowest:
+        planned, timing = _widened(network, planned)
     # One more than was held: a full FIFO takes no beat in the cycle in which it gives one.
-    depths = {name: min(depth, generous.held[name] + 1) for name, depth in most.items()}
-
-    def cost(name: str) -> tuple[bool, int, str]:  # a join's FIFO covers what others hold: last
-        return readers[name].cells[0].schedule.join, -links[name].bits * depths[name], name
-
-    return _shrink(network, dict(sorted(depths.items(), key=lambda d: cost(d[0]))), generous)
+    start = {name: min(d, timing.held.get(name, d) + 1) for name, d in planned.items()}
+    return _Shrinker(network, least, timing, _EFFORT // moves).shrink(start, timing)
 
 
-def _shrink(network: Network, depths: dict[str, int], generous: Timing) -> Sizing:
-    """Bisect each depth in turn, in short simulations, then prove the result in full ones."""
-    quick = dict(depths)
-    for name, depth in depths.items():
-        quick[name] = _least(depth, _Pace(network, quick, name, generous.interval, True))
-    timing = simulate(network, _used(quick))
-    kept = timing is not None and timing.interval <= generous.interval
-    depths = quick if kept else depths
-    while True:
-        before = dict(depths)
-        for name, depth in before.items():
-            pace = _Pace(network, depths, name, generous.interval, False)
-            if depth and pace(depth - 1):
-                depths[name] = _least(depth - 1, pace)
-        if depths == before:
-            break
-    return Sizing(_used(depths), simulate(network, _used(depths)) or generous)
+def _widened(network: Network, planned: Mapping[str, int]) -> tuple[dict[str, int], Timing]:
+    """Return sizes beyond which nothing can be gained, with what they give."""
+    frame = {link.name: link.beats for link in network.links}
+    sizes = dict(planned)
+    for unit in network.of_kind(Kind.LAYER):
+        joins = any(isinstance(cell.schedule, Join | Turns) for cell in unit.cells)
+        for link in unit.inputs:
+            if unit.ring:
+                sizes[unit.name] = planned[unit.name] + link.beats
+            elif joins:
+                sizes[link.name] = (frame[link.name] + _ROOM) * (len(network.units) + 1)
+            elif _passes(unit) > 1:
+                sizes[link.name] = max(planned.get(link.name, 0), 2 * _gather(unit) + _ROOM)
+    timing = simulate(network, sizes)
+    if timing is None:
+        raise VerifyError("the design deadlocks whatever its FIFOs hold")
+    return sizes, timing
 
 
-def _used(depths: Mapping[str, int]) -> dict[str, int]:
-    return {name: depth for name, depth in depths.items() if depth}
+def _passes(unit: Unit) -> int:
+    schedule = unit.main.schedule
+    return schedule.passes if isinstance(schedule, Pipeline) else 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Pace:
-    """Tells whether the design keeps its pace with one FIFO at another depth."""
+def _gather(unit: Unit) -> int:
+    schedule = unit.main.schedule
+    return schedule.gather if isinstance(schedule, Pipeline) else 1
+
+
+@dataclass(slots=True)
+class _Shrinker:
+    """Makes sizes less, none below its `least`, while the pace of `goal` is kept.
+
+    It stops when `frames` are through.
+    """
 
     network: Network
-    depths: Mapping[str, int]
-    name: str
-    interval: int
-    hasty: bool
+    least: Mapping[str, int]
+    goal: Timing
+    frames: int
 
-    def __call__(self, depth: int) -> bool:
-        """Simulate, with the depths as they are now."""
-        depths = {**self.depths, self.name: depth}
-        timing = simulate(self.network, depths, limit=self.interval, hasty=self.hasty)
-        return timing is not None and timing.interval <= self.interval
+    def shrink(self, sizes: Mapping[str, int], timing: Timing) -> tuple[dict[str, int], Timing]:
+        """Bisect each size in short runs and prove it in a full one, until nothing gives way."""
+        order = sorted(sizes, key=lambda name: self._cost(name, sizes[name]))
+        best = {name: sizes[name] for name in order}
+        before: dict[str, int] = {}
+        hasty = True
+        while best != before and self.frames > 0:
+            before = dict(best)
+            for name, size in before.items():
+                if size == self._floor(name):
+                    continue
+                smaller = {**best, name: size - 1}
+                if not hasty and self._run(smaller) is None:
+                    continue
+                smaller[name] = self._least(name, size, best, hasty=hasty)
+                kept = self._run(smaller) if smaller[name] < size else None
+                best, timing = (smaller, kept) if kept else (best, timing)
+            if hasty:
+                hasty, before = False, {}
+        return best, timing
 
+    def _cost(self, name: str, size: int) -> tuple[bool, int, str]:
+        """Sort the FIFOs of joins last, for these cover what others hold."""
+        for unit in self.network.units:
+            for link in unit.inputs:
+                if name in {unit.name, link.name}:
+                    joins = any(isinstance(c.schedule, Join | Turns) for c in unit.cells)
+                    return joins, -link.bits * size, name
+        return False, 0, name
 
-def _least(most: int, keeps: _Pace) -> int:
-    """Return the least depth that keeps the pace, `most` being known to.
+    def _floor(self, name: str) -> int:
+        return self.least.get(name, 0)
 
-    0 is none; 1 is left out, for such a FIFO moves a beat every other cycle only.
-    """
-    if most == 0 or keeps(0):
-        return 0
-    low, high = min(2, most), most
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if keeps(middle) else (middle + 1, high)
-    return high
+    def _run(self, sizes: Mapping[str, int], *, hasty: bool = False) -> Timing | None:
+        """Return the timing with these sizes if the pace is kept; None too when it is late."""
+        self.frames -= MIN_FRAMES if hasty else 2 * MIN_FRAMES
+        if self.frames < 0:
+            return None
+        timing = simulate(self.network, sizes, limit=self.goal.interval, hasty=hasty)
+        return timing if timing is not None and timing.interval <= self.goal.interval else None
 
+    def _least(self, name: str, most: int, sizes: Mapping[str, int], *, hasty: bool) -> int:
+        """Return the least size that keeps the pace, `most` being known to.
 
-def _candidates(network: Network) -> list[tuple[Unit, Link]]:
-    """Return the links in front of which a FIFO can help, with their readers."""
-    return [
-        (unit, link)
-        for unit in network.of_kind(Kind.LAYER)
-        for link in unit.inputs
-        if unit.cells[0].schedule.join or unit.cells[0].schedule.passes > 1
-    ]
-
-
-def _enough(network: Network, link: Link, unit: Unit) -> int:
-    """Return a depth beyond which nothing can be gained."""
-    if unit.cells[0].schedule.join:
-        return (link.beats + _ROOM) * (len(network.units) + 1)
-    return 2 * unit.cells[0].schedule.gather + _ROOM
+        No FIFO has depth 1, for such a one moves a beat every other cycle only.
+        """
+        floor = self._floor(name)
+        if self._run({**sizes, name: floor}, hasty=hasty):
+            return floor
+        low, high = min(max(floor + 1, 2), most), most
+        while low < high:
+            middle = (low + high) // 2
+            keeps = self._run({**sizes, name: middle}, hasty=hasty)
+            low, high = (low, middle) if keeps else (middle + 1, high)
+        return high

@@ -1,11 +1,10 @@
-"""Take index maps out of a body: into the columns of the weights that read them, or out of sight."""
+"""Take index maps out of a body: into the columns of the weights that read them, or one Permute."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from bitwright.errors import UnsupportedError
-from bitwright.ir.graph import Array, Graph
+from bitwright.ir.graph import Array, Graph, interval_of
 from bitwright.ir.ops import IntLinear, Op, Permute, Reshape, Transpose, Value
 from bitwright.ir.types import TensorType
 
@@ -14,69 +13,82 @@ Source = tuple[Value, Array]  # the stream that carries a value, and its element
 
 
 def fold_index_maps(graph: Graph) -> Graph:
-    """Return `graph` without Transpose and Permute; UnsupportedError where one has to move data.
+    """Return `graph` without Transpose, and with a Permute only where data has to move.
 
-    A Reshape stays, and so does the name of every value that leaves the graph.
+    Several in a row become one, called as the last. A Reshape stays only in front of an output.
     """
-    sources: dict[str, Source] = {}
-    ops: list[Op] = []
-    constants = dict(graph.constants)
-    for op in graph.ops:
-        if isinstance(op, _MAPS):
-            sources[op.name] = _mapped(op, sources, constants)
-            continue
-        ops.append(_reading(op, sources, constants))
-    for v in graph.outputs:
-        if v.name in sources:
-            _check_unmoved(v.name, sources[v.name])
-            ops.append(_reshape(sources[v.name][0], v, v.name))
-    return replace(graph, ops=tuple(ops), constants=constants)
+    return _Folder(graph).fold()
 
 
-def _mapped(op: Op, sources: dict[str, Source], constants: dict[str, Array]) -> Source:
-    x = op.inputs[0]
-    stream, order = sources.get(x.name, (x, np.arange(x.type.size)))
-    if isinstance(op, Permute):
-        return stream, order[constants[op.inputs[1].name].reshape(-1)]
-    if isinstance(op, Transpose):
-        return stream, order.reshape(x.shape).transpose(op.perm).reshape(-1)
-    return stream, order
+class _Folder:
+    """Rewrites the ops in their order; `sources` holds the values that maps define."""
 
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.constants = dict(graph.constants)
+        self.sources: dict[str, Source] = {}
+        self.locs: dict[str, str] = {}
+        self.ops: list[Op] = []
 
-def _reading(op: Op, sources: dict[str, Source], constants: dict[str, Array]) -> Op:
-    """Return `op` reading streams in their own order."""
-    inputs = list(op.inputs)
-    for i, v in enumerate(inputs):
-        if v.name not in sources:
-            continue
-        stream, order = sources[v.name]
-        if isinstance(op, IntLinear) and i == 0 and order.size == v.shape[-1]:
-            inputs[1] = _permute_columns(op, order, constants)
-        else:
-            _check_unmoved(op.loc, sources[v.name])
-        inputs[i] = Value(stream.name, TensorType(v.elem, v.shape))
-    return replace(op, inputs=tuple(inputs))
+    def fold(self) -> Graph:
+        for op in self.graph.ops:
+            if isinstance(op, _MAPS):
+                self.sources[op.name] = self._mapped(op)
+                self.locs[op.name] = op.loc
+            else:
+                self.ops.append(self._reading(op))
+        for v in self.graph.outputs:
+            stream = self._stream(v)
+            if stream.name != v.name:
+                reshape = Reshape(inputs=(stream,), output=v, loc=v.name, shape=v.shape)
+                self.ops.append(reshape)
+        return replace(self.graph, ops=tuple(self.ops), constants=self.constants)
 
+    def _mapped(self, op: Op) -> Source:
+        x = op.inputs[0]
+        stream, order = self.sources.get(x.name, (x, np.arange(x.type.size)))
+        if isinstance(op, Permute):
+            return stream, order[self.constants[op.inputs[1].name].reshape(-1)]
+        if isinstance(op, Transpose):
+            return stream, order.reshape(x.shape).transpose(op.perm).reshape(-1)
+        return stream, order
 
-def _permute_columns(op: IntLinear, order: Array, constants: dict[str, Array]) -> Value:
-    """Return the weight for the operand before its permutation: column order[i] is column i."""
-    weight = op.inputs[1]
-    if np.array_equal(order, np.arange(order.size)):
-        return weight
-    moved = np.empty_like(constants[weight.name])
-    moved[:, order] = constants[weight.name]
-    value = Value(f"{weight.name}:moved:{op.name}", weight.type)
-    constants[value.name] = moved
-    return value
+    def _reading(self, op: Op) -> Op:
+        """Return `op` reading streams in their own order."""
+        inputs = list(op.inputs)
+        for i, v in enumerate(inputs):
+            if v.name not in self.sources:
+                continue
+            stream, order = self.sources[v.name]
+            if isinstance(op, IntLinear) and i == 0 and order.size == v.shape[-1]:
+                inputs[1] = self._permute_columns(op, order)
+            else:
+                stream = self._stream(v)
+            inputs[i] = Value(stream.name, TensorType(v.elem, v.shape))
+        return replace(op, inputs=tuple(inputs))
 
+    def _stream(self, value: Value) -> Value:
+        """Return a stream that carries `value` in its order; one is made where there is none."""
+        if value.name not in self.sources:
+            return value
+        stream, order = self.sources[value.name]
+        if np.array_equal(order, np.arange(order.size)):
+            return stream
+        key = f"{value.name}:order"
+        self.constants[key] = order
+        operand = Value(key, TensorType(interval_of(order), order.shape))
+        loc = self.locs[value.name]
+        self.ops.append(Permute(inputs=(stream, operand), output=value, loc=loc, shape=value.shape))
+        del self.sources[value.name]
+        return value
 
-def _check_unmoved(loc: str, source: Source) -> None:
-    if not np.array_equal(source[1], np.arange(source[1].size)):
-        raise UnsupportedError(
-            f"{loc}: the Verilog backend cannot reorder {source[0].name!r} here; it can only "
-            "directly in front of a fully connected layer that reads the whole tensor"
-        )
-
-
-def _reshape(stream: Value, result: Value, loc: str) -> Reshape:
-    return Reshape(inputs=(stream,), output=result, loc=loc, shape=result.shape)
+    def _permute_columns(self, op: IntLinear, order: Array) -> Value:
+        """Return the weight for the operand before its permutation: column order[i] is column i."""
+        weight = op.inputs[1]
+        if np.array_equal(order, np.arange(order.size)):
+            return weight
+        moved = np.empty_like(self.constants[weight.name])
+        moved[:, order] = self.constants[weight.name]
+        value = Value(f"{weight.name}:moved:{op.name}", weight.type)
+        self.constants[value.name] = moved
+        return value

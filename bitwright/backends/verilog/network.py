@@ -7,12 +7,14 @@ from math import gcd, lcm
 
 from bitwright.backends.layers import Layer
 from bitwright.backends.names import Names
-from bitwright.backends.verilog.cells import Cell, Lanes, cell_of
-from bitwright.backends.verilog.folding import DEFAULT_CYCLES, divisors, reads_vector, work_of
+from bitwright.backends.verilog.cell import Cell, Lanes, Sliding
+from bitwright.backends.verilog.cells import cells_of
+from bitwright.backends.verilog.folding import DEFAULT_CYCLES, divisors, lanes_in, work_of
 from bitwright.backends.verilog.formats import Format, format_of
+from bitwright.backends.verilog.window_timing import Window
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import AddInt, Op, Reshape, Value
+from bitwright.ir.ops import AddInt, Concat, Op, Reshape, Value
 
 
 class Kind(Enum):
@@ -56,6 +58,17 @@ class Unit:
     cells: tuple[Cell, ...] = ()  # of a layer
     layer: Layer | None = None
     value: Value | None = None  # of an entry or an exit
+
+    @property
+    def main(self) -> Cell:
+        """The cell that a layer is named after: the first that is no window."""
+        return next(cell for cell in self.cells if not isinstance(cell.schedule, Sliding))
+
+    @property
+    def ring(self) -> Window | None:
+        """The sliding window of a layer."""
+        found = (cell.schedule for cell in self.cells if isinstance(cell.schedule, Sliding))
+        return next((schedule.window for schedule in found), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,7 @@ class _Builder:
         self.units: list[Unit] = []
         self.ready: dict[str, list[Link]] = {}
         self.wanted = self._wanted()
-        cycles = (work_of(layer).cycles(lanes[layer.name]) for layer in self.layers)
+        cycles = (work_of(layer, graph).cycles(lanes[layer.name]) for layer in self.layers)
         self.pace = max(cycles, default=DEFAULT_CYCLES)
 
     def build(self) -> Network:
@@ -119,7 +132,7 @@ class _Builder:
         """Map each stream to the lanes that its readers take; 0 for an output, which takes any."""
         wanted: dict[str, list[int]] = {}
         for layer in self.layers:
-            width = _width_of(layer.first, self.lanes[layer.name])
+            width = lanes_in(layer.first, self.graph, self.lanes[layer.name])
             for v in _operands(layer.first):
                 wanted.setdefault(self._root_of(v, layer.first), []).append(width)
         for v in self.graph.outputs:
@@ -149,7 +162,7 @@ class _Builder:
 
     def _add_layer(self, layer: Layer) -> None:
         lanes = self.lanes[layer.name]
-        width = _width_of(layer.first, lanes)
+        width = lanes_in(layer.first, self.graph, lanes)
         links = tuple(
             self._convert(self._take(v), width, f"{layer.name}_width")
             for v in _operands(layer.first)
@@ -157,10 +170,10 @@ class _Builder:
         cells: list[Cell] = []
         formats = tuple(link.format for link in links)
         for op in layer.ops:
-            cells.append(cell_of(op, self.graph, formats, lanes))
+            cells += cells_of(op, self.graph, formats, lanes)
             formats = (cells[-1].gives,)
-        size = layer.output.type.size
-        out = Link(self.names.fresh(f"{layer.name}_y"), formats[0], lanes.pe, size // lanes.pe)
+        beats = layer.output.type.size // lanes.pe
+        out = Link(self.names.fresh(f"{layer.name}_y"), formats[0], lanes.pe, beats)
         self.units.append(Unit(layer.name, Kind.LAYER, links, (out,), tuple(cells), layer))
         self._offer(layer.output.name, out)
 
@@ -204,9 +217,4 @@ class _Builder:
 
 def _operands(op: Op) -> tuple[Value, ...]:
     """Return the values that a layer's first op reads as streams."""
-    return op.inputs if isinstance(op, AddInt) else op.inputs[:1]
-
-
-def _width_of(op: Op, lanes: Lanes) -> int:
-    """Return the elements that a layer's first op takes per beat."""
-    return lanes.simd if reads_vector(op) else lanes.pe
+    return op.inputs if isinstance(op, AddInt | Concat) else op.inputs[:1]

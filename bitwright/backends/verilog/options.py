@@ -12,12 +12,16 @@ __all__ = ["Edge", "Fold", "Vectors", "VerilogOptions"]
 
 @dataclass(frozen=True, slots=True)
 class VerilogOptions:
-    """Options of the Verilog backend. `cycles` is the greatest number allowed per frame."""
+    """Options of the Verilog backend. `cycles` is the greatest number allowed per frame.
+
+    `lanes` are PE and SIMD of some layers, by the layers' names in report.json.
+    """
 
     cycles: int | None = None
     fold: Fold | None = None
     vectors: Vectors | None = None
     edge: Mapping[str, Edge] = field(default_factory=dict)
+    lanes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise CompileError where the choices make no sense."""

@@ -1,15 +1,17 @@
 """report.json: streams, layers, cycles and widths as plain numbers."""
 
 import json
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from bitwright.backends.trace import input_names
-from bitwright.backends.verilog.cells import Cell
+from bitwright.backends.verilog.cell import Cell, Pipeline
 from bitwright.backends.verilog.design import Design
 from bitwright.backends.verilog.fifos import Sizing
+from bitwright.backends.verilog.flow import flow_of, results, soonest
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
 from bitwright.backends.verilog.options import VerilogOptions
 from bitwright.backends.verilog.schedule import slowest_cycles, unit_cycles
@@ -36,6 +38,8 @@ def report_of(design: Design, body: Graph, options: VerilogOptions) -> dict[str,
         "slowest_unit_cycles": slowest_cycles(network),
         "slowest_unit_busy": round(slowest_cycles(network) / sizing.timing.interval, 4),
         "weight_bits": sum(_weight_bits(unit) for unit in layers),
+        "ring_bits": sum(_ring_bits(unit, sizing.rings) for unit in layers),
+        "ram_bits": sum(cell.ram_bits for unit in layers for cell in unit.cells),
         "fifo_bits": sum(f["bits"] for f in _fifos(network, sizing)),
         "multipliers": sum(_multipliers(cell) for unit in layers for cell in unit.cells),
         "inputs": _edges(network, design.top.inputs, Kind.ENTRY, options),
@@ -124,25 +128,29 @@ def _numbers(values: Array) -> Any:
 
 
 def _layer(unit: Unit, design: Design) -> dict[str, Any]:
-    cell = unit.cells[0]
+    cell = unit.main
     schedule = cell.schedule
-    depths = design.sizing.depths
+    vector = schedule if isinstance(schedule, Pipeline) else Pipeline(1, 1, 0)
+    depths, rings = design.sizing.depths, design.sizing.rings
     return {
         "name": unit.name,
         "module": design.modules.layers[unit.name],
         "node": unit.layer.note if unit.layer else "",
         "cells": [c.module for c in unit.cells],
-        "kind": cell.code.name if cell.code else cell.module.removeprefix("bw_"),
-        "pe": cell.lanes.pe,
-        "simd": cell.lanes.simd,
-        "sf": schedule.gather,
-        "nf": schedule.passes,
+        "kind": _kind(cell),
+        "pe": cell.leaves,
+        "simd": cell.enters if cell.module in _VECTORS else 1,
+        "sf": vector.gather,
+        "nf": vector.passes,
         "input_bits": [f.bits for f in cell.takes],
         "accumulator_bits": cell.gives.bits if cell.code else None,
         "output_bits": unit.cells[-1].gives.bits,
         "cycles": unit_cycles(unit),
-        "latency_cycles": _latency(unit.cells),
+        "latency_cycles": _latency(unit),
         "weight_bits": _weight_bits(unit),
+        "ram_bits": sum(c.ram_bits for c in unit.cells),
+        "ring_depth": rings.get(unit.name, 0),
+        "ring_bits": _ring_bits(unit, rings),
         "fifo_depth": [depths.get(link.name, 0) for link in unit.inputs],
         "memories": {
             rom_file(unit, rom): {"words": rom.words, "bits": rom.bits, "role": rom.role}
@@ -152,9 +160,27 @@ def _layer(unit: Unit, design: Design) -> dict[str, Any]:
     }
 
 
-def _latency(cells: tuple[Cell, ...]) -> int:
+_VECTORS = {"bw_mvu", "bw_argmax", "bw_skid"}  # take SIMD elements a beat, others PE
+
+
+def _kind(cell: Cell) -> str:
+    """Return what a layer does: the kind of its products, or its main cell."""
+    if cell.module == "bw_depthwise" and cell.code:
+        return f"depthwise {cell.code.name}"
+    return (
+        cell.code.name if cell.code else cell.module.removeprefix("bw_").replace("skid", "wiring")
+    )
+
+
+def _ring_bits(unit: Unit, rings: Mapping[str, int]) -> int:
+    return rings.get(unit.name, 0) * unit.cells[0].enters * unit.cells[0].takes[0].bits
+
+
+def _latency(unit: Unit) -> int:
     """Return the cycles from the first beat in to the first beat out, unstalled."""
-    return sum(c.schedule.gather + c.schedule.delay + int(c.schedule.join) for c in cells)
+    flow = flow_of(unit)
+    arrivals = tuple(np.arange(link.beats, dtype=np.float64) for link in unit.inputs)
+    return int(results(flow, soonest(flow, arrivals))[0])
 
 
 def _weight_bits(unit: Unit) -> int:
@@ -167,12 +193,13 @@ def _multipliers(cell: Cell) -> int:
     values = dict(cell.parameters)
     if cell.code:
         plain = cell.code.name == "integer" and values["X_BIPOLAR"] == "0"
-        return cell.lanes.pe * cell.lanes.simd if plain else 0
+        inputs = cell.enters if cell.module == "bw_mvu" else 1
+        return cell.leaves * inputs if plain else 0
     if cell.module == "bw_requantize":
-        return cell.lanes.pe * int(values["USE_MUL"] == "1")
+        return cell.leaves * int(values["USE_MUL"] == "1")
     if cell.module == "bw_add":
         factors = (int(values[n].replace("64'sd", "")) for n in ("MUL_A", "MUL_B"))
-        return cell.lanes.pe * sum(abs(m) & (abs(m) - 1) != 0 for m in factors if m)
+        return cell.leaves * sum(abs(m) & (abs(m) - 1) != 0 for m in factors if m)
     return 0
 
 

@@ -16,6 +16,9 @@ from bitwright.backends.verilog.actors import (
     Widen,
     Wire,
 )
+from bitwright.backends.verilog.cell import Cell, Frames, Pipeline, Sliding, Turns
+from bitwright.backends.verilog.cell import Join as Joined
+from bitwright.backends.verilog.frame_actors import Frame, Slide, Turn
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
 
 MIN_FRAMES = 4
@@ -45,6 +48,7 @@ class _Machine:
     fifos: dict[str, Queue] = field(default_factory=dict)
     sources: list[Source] = field(default_factory=list)
     sinks: list[Sink] = field(default_factory=list)
+    depths: Mapping[str, int] = field(default_factory=dict)
     timed: list[Actor] = field(default_factory=list)  # those that act without a handshake too
     touched: dict[Wire, None] = field(default_factory=dict)  # wires that may move a beat next
 
@@ -57,7 +61,8 @@ class _Machine:
         self.wires.append(Wire())
         return self.wires[-1]
 
-    def link(self, link: Link, depth: int) -> None:
+    def link(self, link: Link) -> None:
+        depth = self.depths.get(link.name, 0)
         self.drive[link.name] = self.read[link.name] = self.wire()
         if depth:
             self.read[link.name] = self.wire()
@@ -71,16 +76,17 @@ def simulate(
 ) -> Timing | None:
     """Return the timing with FIFOs of `depths` beats by link, or None when it deadlocks.
 
+    The rings of windows have `depths` too, by unit, and else their least.
     Enough frames run for every buffer on the way to fill; the interval is the mean of the later
     half, rounded up. When `hasty`, few frames run, and None is returned too when a frame takes
     more than `limit` cycles: the answer then wants checking.
     """
-    machine = _Machine()
+    machine = _Machine(depths=depths)
     for link in network.links:
-        machine.link(link, depths.get(link.name, 0))
+        machine.link(link)
     for unit in network.units:
         _BUILD[unit.kind](machine, unit)
-    machine.timed = [actor for actor in machine.actors if isinstance(actor, Pipe | Narrow)]
+    machine.timed = [actor for actor in machine.actors if isinstance(actor, _TIMED)]
     machine.touched = dict.fromkeys(machine.wires)
     now, frames = 0, MIN_FRAMES
     while machine.frames < frames:
@@ -149,11 +155,44 @@ def slowest_cycles(network: Network) -> int:
     return max(unit_cycles(unit) for unit in network.units)
 
 
+def moves_of(network: Network) -> int:
+    """Return the beats that move in a frame, those between the cells of a unit included."""
+    links = sum(link.beats for link in network.links)
+    return links + sum(busy for unit in network.units for busy, _ in cell_beats(unit))
+
+
 def unit_cycles(unit: Unit) -> int:
     """Return the busy cycles a frame of one unit."""
     beats = [link.beats for link in (*unit.inputs, *unit.outputs)]
-    passes = [cell.schedule.passes for cell in unit.cells]
-    return max(*beats, *(n * unit.inputs[0].beats for n in passes), 1)
+    return max(*beats, *(busy for busy, _ in cell_beats(unit)), 1)
+
+
+def cell_beats(unit: Unit) -> list[tuple[int, int]]:
+    """Return for each cell of a layer its busy cycles a frame and the beats that it gives."""
+    found: list[tuple[int, int]] = []
+    operands = [link.beats for link in unit.inputs]
+    for cell in unit.cells:
+        beats = operands.pop(0) if not found else found[-1][1]
+        if isinstance(cell.schedule, Turns):
+            beats += operands.pop(0)
+        elif isinstance(cell.schedule, Joined):
+            operands.pop(0)
+        found.append(_cell_beats(cell, beats))
+    return found
+
+
+def _cell_beats(cell: Cell, beats: int) -> tuple[int, int]:
+    schedule = cell.schedule
+    if isinstance(schedule, Sliding):
+        window = schedule.window
+        out = beats // window.beats_in * window.beats_out
+        return max(beats, out), out
+    if isinstance(schedule, Pipeline):
+        return beats * schedule.passes, beats // schedule.gather * schedule.passes
+    if isinstance(schedule, Frames):
+        out = beats // schedule.beats_in * schedule.beats_out
+        return max(beats, out), out
+    return beats, beats
 
 
 def _entry(machine: _Machine, unit: Unit) -> None:
@@ -183,15 +222,35 @@ def _fork(machine: _Machine, unit: Unit) -> None:
 
 
 def _layer(machine: _Machine, unit: Unit) -> None:
-    inputs = tuple(machine.read[link.name] for link in unit.inputs)
+    waiting = [machine.read[link.name] for link in unit.inputs]
+    results: list[Wire] = []
     for i, cell in enumerate(unit.cells):
         last = i == len(unit.cells) - 1
         output = machine.drive[unit.outputs[0].name] if last else machine.wire()
-        kind = Join if cell.schedule.join else Pipe
-        machine.actors.append(kind(inputs, output, cell.schedule))
-        inputs = (output,)
+        count = len(cell.takes) - len(results)
+        inputs = (*results, *waiting[:count])
+        waiting = waiting[count:]
+        ring = machine.depths.get(unit.name, 0)
+        machine.actors.append(_actor(cell, inputs, output, ring))
+        results = [output]
 
 
+def _actor(cell: Cell, inputs: tuple[Wire, ...], output: Wire, ring: int) -> Actor:
+    schedule = cell.schedule
+    if isinstance(schedule, Pipeline):
+        return Pipe(inputs, output, schedule)
+    if isinstance(schedule, Joined):
+        return Join(inputs, output, schedule.delay)
+    if isinstance(schedule, Turns):
+        return Turn(inputs, output, schedule)
+    if isinstance(schedule, Sliding):
+        return Slide(inputs[0], output, schedule.window, ring or schedule.window.least_depth)
+    if isinstance(schedule, Frames):
+        return Frame(inputs[0], output, schedule)
+    return Queue(inputs[0], output)
+
+
+_TIMED = (Pipe, Narrow, Slide, Frame)  # act without a handshake too
 _BUILD = {
     Kind.ENTRY: _entry,
     Kind.EXIT: _exit,

@@ -1,11 +1,11 @@
 """What the Verilog templates see: finished numbers, names and connections."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bitwright.backends.names import Names, comment
-from bitwright.backends.verilog.cells import Cell, Rom
+from bitwright.backends.verilog.cell import RING, Rom
 from bitwright.backends.verilog.fifos import Sizing
-from bitwright.backends.verilog.formats import Format
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
 
 Pairs = tuple[tuple[str, str], ...]
@@ -29,18 +29,7 @@ class Stream:
     name: str
     bits: int
     note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Adapter:
-    """Lanes of unsigned or bipolar elements made two's complement, `count` of them."""
-
-    source: str
-    result: str
-    count: int
-    bits: int
-    wide: int
-    bipolar: bool
+    user: bool = False  # it has a TUSER
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +76,6 @@ class TopView:
 
 
 @dataclass(frozen=True, slots=True)
-class PortView:
-    """One stream port of a layer's module."""
-
-    prefix: str
-    bits: int
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayerView:
-    """The module of one layer: its cells in a row."""
-
-    module: str
-    notes: tuple[str, ...]
-    memory: bool
-    inputs: tuple[PortView, ...]
-    output: PortView
-    adapters: tuple[Adapter, ...]
-    streams: tuple[Stream, ...]
-    instances: tuple[Instance, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ModuleNames:
     """Module of each layer by unit name, and of the top."""
 
@@ -127,59 +93,7 @@ def stream_ports(prefix: str, wires: str) -> Pairs:
     return tuple((f"{prefix}_{p}", f"{wires}_{p}") for p in ("tdata", "tvalid", "tready"))
 
 
-_CLOCK: Pairs = (("clk", "clk"), ("rst_n", "rst_n"))
-_TIED: dict[str, Pairs] = {"bw_mvu": (("s_axis_tuser", "1'b1"),)}  # every beat counts
-
-
-def layer_view(unit: Unit, module: str) -> LayerView:
-    """Return the module of a layer."""
-    inputs = tuple(
-        PortView(_operand(i, len(unit.inputs)), link.bits, elements_text(link))
-        for i, link in enumerate(unit.inputs)
-    )
-    data = [f"{p.prefix}_tdata" for p in inputs]
-    adapters, streams, instances = [], [], []
-    names = [p.prefix for p in inputs]
-    formats = [link.format for link in unit.inputs]
-    for i, cell in enumerate(unit.cells):
-        lanes = unit.inputs[0].lanes if i == 0 else cell.lanes.pe
-        for k, (have, want) in enumerate(zip(formats, cell.takes, strict=True)):
-            if have != want:
-                wide = f"operand_{k}" if len(formats) > 1 else "operand"
-                adapters.append(_adapter(data[k], wide, lanes, have, want))
-                data[k] = wide
-        last = i == len(unit.cells) - 1
-        result = "m_axis" if last else f"{_short(cell)}_y"
-        if not last:
-            bits = cell.lanes.pe * cell.gives.bits
-            streams.append(Stream(result, bits, f"{cell.lanes.pe} x {cell.gives.text}"))
-        instances.append(_cell_instance(unit, cell, list(zip(names, data, strict=True)), result))
-        names, data, formats = [result], [f"{result}_tdata"], [cell.gives]
-    out = unit.outputs[0]
-    return LayerView(
-        module,
-        layer_notes(unit),
-        any(cell.roms for cell in unit.cells),
-        inputs,
-        PortView("m_axis", out.bits, elements_text(out)),
-        tuple(adapters),
-        tuple(streams),
-        tuple(instances),
-    )
-
-
-def layer_notes(unit: Unit) -> tuple[str, ...]:
-    """Return the head of a layer's file: the user's node and what is computed how."""
-    cell = unit.cells[0]
-    values = dict(cell.parameters)
-    if cell.code:
-        rows, columns = cell.code.raw.shape
-        text = f"{rows} x {columns} matrix of {cell.code.name} weights, PE {values['PE']}, SIMD "
-        text += f"{values['SIMD']}: {values['SF']} x {values['NF']} cycles a vector."
-    else:
-        text = f"{elements_text(unit.inputs[0])} a beat, {unit.inputs[0].beats} beats a frame."
-    note = unit.layer.note if unit.layer else ""
-    return (f"Layer {note}.", text[0].upper() + text[1:])
+CLOCK: Pairs = (("clk", "clk"), ("rst_n", "rst_n"))
 
 
 def elements_text(link: Link) -> str:
@@ -187,29 +101,9 @@ def elements_text(link: Link) -> str:
     return f"{link.lanes} x {link.format.text}"
 
 
-def _operand(index: int, count: int) -> str:
+def operand(index: int, count: int) -> str:
+    """Return the prefix of one of an instance's input streams."""
     return "s_axis" if count == 1 else f"s{index}_axis"
-
-
-def _short(cell: Cell) -> str:
-    return cell.module.removeprefix("bw_")
-
-
-def _adapter(source: str, result: str, count: int, have: Format, want: Format) -> Adapter:
-    return Adapter(source, result, count, have.bits, want.bits, have.bipolar)
-
-
-def _cell_instance(
-    unit: Unit, cell: Cell, operands: list[tuple[str, str]], result: str
-) -> Instance:
-    files = tuple((r.parameter, f'{{MEM_DIR, "{rom_file(unit, r)}"}}') for r in cell.roms)
-    ports = list(_CLOCK)
-    for i, (stream, data) in enumerate(operands):
-        prefix = _operand(i, len(operands))
-        ports += [(f"{prefix}_tdata", data), *stream_ports(prefix, stream)[1:]]
-    ports += _TIED.get(cell.module, ())
-    ports += stream_ports("m_axis", result)
-    return Instance(cell.module, f"u_{_short(cell)}", cell.parameters + files, tuple(ports))
 
 
 def top_view(
@@ -220,7 +114,7 @@ def top_view(
     streams, instances = [], []
     for unit in network.units:
         if unit.kind in _SIMPLE or unit.kind is Kind.LAYER:
-            instances.append(_unit_instance(unit, modules, after))
+            instances.append(_unit_instance(unit, modules, after, sizing.rings))
         for link in unit.outputs:
             streams.append(_stream(link, link.name))
             if link.name in after:
@@ -257,10 +151,12 @@ def _stream(link: Link, name: str) -> Stream:
     return Stream(name, link.bits, f"{elements_text(link)}, {link.beats} beats a frame")
 
 
-def _unit_instance(unit: Unit, modules: ModuleNames, after: dict[str, str]) -> Instance:
-    ports = list(_CLOCK)
+def _unit_instance(
+    unit: Unit, modules: ModuleNames, after: dict[str, str], rings: Mapping[str, int]
+) -> Instance:
+    ports = list(CLOCK)
     for i, link in enumerate(unit.inputs):
-        ports += stream_ports(_operand(i, len(unit.inputs)), after.get(link.name, link.name))
+        ports += stream_ports(operand(i, len(unit.inputs)), after.get(link.name, link.name))
     for i, link in enumerate(unit.outputs):
         prefix = "m_axis" if len(unit.outputs) == 1 else f"m{i}_axis"
         ports += stream_ports(prefix, link.name)
@@ -274,14 +170,16 @@ def _unit_instance(unit: Unit, modules: ModuleNames, after: dict[str, str]) -> I
         )
     elif unit.kind is Kind.FORK:
         parameters = (("W", str(unit.inputs[0].bits)),)
-    elif any(cell.roms for cell in unit.cells):
-        parameters = (("MEM_DIR", "MEM_DIR"),)
+    else:
+        memory = any(cell.roms for cell in unit.cells)
+        ring = ((RING, str(rings[unit.name])),) if unit.ring else ()
+        parameters = (("MEM_DIR", "MEM_DIR"),) * memory + ring
     module = _SIMPLE.get(unit.kind) or modules.layers[unit.name]
     return Instance(module, f"u_{unit.name}", parameters, tuple(ports))
 
 
 def _fifo(link: Link, depth: int, name: str) -> Instance:
-    ports = [*_CLOCK, *stream_ports("s_axis", link.name), *stream_ports("m_axis", name)]
+    ports = [*CLOCK, *stream_ports("s_axis", link.name), *stream_ports("m_axis", name)]
     parameters = (("W", str(link.bits)), ("DEPTH", str(depth)))
     ports.append(("count", f"unused_u_{name}"))
     return Instance("bw_fifo", f"u_{name}", parameters, tuple(ports), depth.bit_length())

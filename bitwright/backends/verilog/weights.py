@@ -7,7 +7,7 @@ import numpy as np
 from bitwright.backends.verilog.formats import Format, signed_bits, to_raw
 from bitwright.errors import VerifyError
 from bitwright.ir.graph import Array
-from bitwright.ir.ops import Encoding, IntLinear
+from bitwright.ir.ops import Encoding, IntConv, IntLinear
 
 XNOR, TERNARY, SHIFT, INTEGER, BINARY = range(5)  # KIND of bw_mvu
 KIND_NAMES = ("xnor", "ternary", "shift", "integer", "binary")
@@ -27,7 +27,7 @@ class WeightCode:
         return KIND_NAMES[self.kind]
 
 
-def weight_code(op: IntLinear, w: Array, x: Format) -> WeightCode:
+def weight_code(op: IntLinear | IntConv, w: Array, x: Format) -> WeightCode:
     """Return the weights of `op` in the cheapest kind for their encoding and activations."""
     if op.encoding is Encoding.BIPOLAR:
         _check(op, w, bool((np.abs(w) == 1).all()))
@@ -42,7 +42,7 @@ def weight_code(op: IntLinear, w: Array, x: Format) -> WeightCode:
     return WeightCode(INTEGER, bits, to_raw(Format(bits, signed=True), w))
 
 
-def _power_of_two(op: IntLinear, w: Array) -> WeightCode:
+def _power_of_two(op: IntLinear | IntConv, w: Array) -> WeightCode:
     """Encode {negative, nonzero, exponent}."""
     size = np.abs(w)
     _check(op, w, bool(((size & (size - 1)) == 0).all()))
@@ -54,7 +54,7 @@ def _power_of_two(op: IntLinear, w: Array) -> WeightCode:
     return WeightCode(SHIFT, bits + 2, raw.astype(np.uint64))
 
 
-def _check(op: IntLinear, w: Array, fits: bool) -> None:
+def _check(op: IntLinear | IntConv, w: Array, fits: bool) -> None:
     if not fits:
         ends = f"[{w.min()}, {w.max()}]"
         raise VerifyError(f"{op.loc}: weights in {ends} are not {op.encoding.value}")

@@ -109,7 +109,9 @@ class Window:
         """Return the beats of the smallest ring in which no window waits for itself (DEPTH)."""
         down, across = self.down, self.across
         span = down.reach * self._row + self.beats
-        span += across.reach * self.beats if self._by_column else self._row + self._left - self.beats
+        span += (
+            across.reach * self.beats if self._by_column else self._row + self._left - self.beats
+        )
         if self._hold == down.windows - 1:
             return span
         rest = (down.size - self._hold * down.stride + down.pads[0]) * self._row
@@ -181,12 +183,12 @@ class Window:
         return np.append(starts[1:], self.beats_in - first)
 
 
-def _soonest(bounds: npt.NDArray[np.floating] | Indices, period: int) -> npt.NDArray[np.float64]:
+def _soonest(bounds: npt.NDArray[np.float64] | Indices, period: int) -> npt.NDArray[np.float64]:
     """Return the soonest cycles of a frame's beats, one a cycle, none before its bound.
 
     Each frame follows the one before by `period` cycles, at least its beats.
     """
     count = bounds.size
     both = np.concatenate([bounds - float(period), bounds])
-    index = np.arange(-count, count)
+    index = np.arange(-count, count, dtype=np.float64)
     return (index + np.maximum.accumulate(both - index))[count:]

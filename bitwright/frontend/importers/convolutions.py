@@ -144,7 +144,12 @@ def _reach(node: Node, kernel: Sizes, spatial: Sizes) -> tuple[Window, Sizes]:
     ones, zeros = (1,) * rank, (0,) * rank
     strides = per_axis_attribute(node, "strides", ones)
     extra = per_axis_attribute(node, "output_padding", zeros)
-    window = Window(kernel, strides, zeros, zeros, per_axis_attribute(node, "dilations", ones))
+    dilations = per_axis_attribute(node, "dilations", ones)
+    if min((*kernel, *strides, *dilations)) < 1 or min(extra) < 0:
+        raise CompileError(
+            f"{node.loc}: kernel, strides and dilations must be at least 1, output_padding at least 0"
+        )
+    window = Window(kernel, strides, zeros, zeros, dilations)
     auto = auto_pad(node)
     full = tuple(
         (d - 1) * s + e + more

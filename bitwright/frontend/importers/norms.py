@@ -27,6 +27,7 @@ from bitwright.ir.ops import (
 
 _PER_CHANNEL = 21  # from this version on GroupNormalization scales channels, not groups
 _LEAST = 1e-9  # what MeanVarianceNormalization adds to the deviation
+_NEIGHBOURS = 1 << 12
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -127,9 +128,12 @@ def local_response_norm(ctx: Context, node: Node) -> Value:
     """Import LRN, across channels."""
     x = ctx.real(node, 0)
     spatial_shape(node, x)
+    size = node.integer("size", 0)
+    if size > _NEIGHBOURS:
+        raise Refusal(f"its size is {size}", f"sizes up to {_NEIGHBOURS} are handled")
     return emit_spatial(
         ctx, LocalResponseNorm, (x,), node, ("", False),
-        size=node.integer("size", 0), alpha=node.real("alpha", 1e-4),
+        size=size, alpha=node.real("alpha", 1e-4),
         beta=node.real("beta", 0.75), bias=node.real("bias", 1.0),
     )  # fmt: skip
 

@@ -86,6 +86,7 @@ def joined(ctx: Context, node: Node, values: list[Value], part: str = "") -> Val
     if not values:
         raise CompileError(f"{node.loc}: Concat reads nothing")
     axis = axis_of(node.integer("axis", 1), len(values[0].shape), node.loc)
+    values = [v for v in values if len(v.shape) <= axis or v.shape[axis]]
     if len(values) == 1:
         return values[0]
     return ctx.emit(Concat, tuple(values), node, part, axis=axis)
@@ -196,7 +197,9 @@ def expand(ctx: Context, node: Node) -> Value:
     rank = max(len(wanted), len(x.shape))
     shape = (1,) * (rank - len(x.shape)) + x.shape
     wanted = [1] * (rank - len(wanted)) + wanted
-    if any(d not in {1, w} and w != 1 for d, w in zip(shape, wanted, strict=True)):
+    if min(wanted, default=1) < 1 or any(
+        d not in {1, w} and w != 1 for d, w in zip(shape, wanted, strict=True)
+    ):
         raise CompileError(f"{node.loc}: cannot expand {x.shape} to {tuple(wanted)}")
     check_indices(ctx, node, shape, tuple(map(max, shape, wanted)))
     wide = {i: np.zeros(w, np.int64) for i, w in enumerate(wanted) if shape[i] == 1 != w}

@@ -35,8 +35,9 @@ def gemm(ctx: Context, node: Node) -> Value:
         raise Refusal("it transposes its first operand", "export it with transA = 0")
     alpha = node.real("alpha", 1.0)
     a = dequantized(ctx, node, (0, 1, 2), "a")
-    b = dequantized(ctx, node, (3, 4, 5), "b")
-    b = as_weight(ctx, node, b, transpose=not node.integer("transB", 0))
+    transposed = bool(node.integer("transB", 0))
+    b = dequantized(ctx, node, (3, 4, 5), "b", 0 if transposed else 1)
+    b = as_weight(ctx, node, b, transpose=not transposed)
     if alpha != 1.0:
         raise Refusal(f"its alpha is {alpha:g}", "fold alpha into the scale of b")
     operands = (a, b, coded_bias(ctx, node, 6, b.shape[0])) if node.has_input(6) else (a, b)

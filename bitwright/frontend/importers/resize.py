@@ -1,7 +1,7 @@
 """Resize and Upsample: nearest neighbours are Takes, interpolation a Resample per axis."""
 
 from dataclasses import dataclass, replace
-from math import floor
+from math import floor, isfinite
 
 import numpy as np
 
@@ -62,6 +62,8 @@ def _method(node: Node, old: bool) -> _Method:
         antialias=bool(node.integer("antialias", 0)),
         outside=node.real("extrapolation_value", 0.0),
     )
+    if not isfinite(found.cubic):
+        raise CompileError(f"{node.loc}: cubic_coeff_a is {found.cubic}")
     checks = (
         ("mode", mode, {"nearest", "linear", "cubic"}),
         ("transformation", found.transformation, resampling.COORDINATES),
@@ -155,6 +157,8 @@ def _resized(ctx: Context, node: Node, x: Value, axes: list[Axis], method: _Meth
         part = "" if i == steps[-1] else f"axis{i}"
         ctx.account(node, (axes[i].after, resampling.most_taps(axes[i])))
         at = resampling.coordinates(axes[i], method.transformation)
+        if not (np.abs(at) < _LARGEST).all():
+            raise CompileError(f"{node.loc}: it reads far outside axis {i}, at {at[0]:g}")
         x = _along(ctx, node, x, (i, axes[i], at, part), method)
     return x
 

@@ -17,6 +17,7 @@ from bitwright.ir.ops import (
     IntConv,
     IntLinear,
     Lookup,
+    MulInt,
     Op,
     Pad,
     Permute,
@@ -31,8 +32,8 @@ from bitwright.ir.types import Real
 
 Tap = Callable[[Op, Array], None]
 _INDEX = (Reshape, Transpose, Permute, Take, Pad, Concat)
-_INTEGER = (IntLinear, IntConv, SumPool, Steps, Requantize, Lookup, AddInt)
-_JOINS = (Arithmetic, Concat)  # ops that read data operands beyond the first
+_INTEGER = (IntLinear, IntConv, SumPool, Steps, Requantize, Lookup, AddInt, MulInt)
+_JOINS = (Arithmetic, MulInt, Concat)  # ops that read data operands beyond the first
 
 
 def evaluate(
@@ -79,7 +80,7 @@ def evaluate_op(op: Op, args: list[Array | None], known: Mapping[str, Array]) ->
     for v, a in zip(op.inputs, args, strict=True):
         if a is None:
             raise VerifyError(f"{op.loc}: {v.name!r} has no value yet")
-        sampled = v.name in known and isinstance(op, Arithmetic)
+        sampled = v.name in known and isinstance(op, Arithmetic | MulInt)
         arrays.append(align(a, len(op.output.shape)) if sampled else a)
     if isinstance(op, Concat):
         samples = max(a.shape[0] for a, v in zip(arrays, op.inputs, strict=True) if v.name in known)

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitwright.errors import VerifyError
 from bitwright.ir.graph import Array
-from bitwright.ir.ops import AddInt, IntLinear, Lookup, Op, Requantize, Round, Steps
+from bitwright.ir.ops import AddInt, IntLinear, Lookup, MulInt, Op, Requantize, Round, Steps
 from bitwright.ir.ops.integer import Classes, class_count
 from bitwright.ir.types import Integral
 
@@ -108,3 +108,8 @@ def _(op: AddInt, a: Array, b: Array) -> Array:
     t = a * op.mul_a + b * op.mul_b + op.add
     y = shift_round(t, op.shift, op.rounding) + op.zero
     return np.asarray(np.clip(y, op.elem.lo, op.elem.hi))
+
+
+@integer.register
+def _(op: MulInt, a: Array, b: Array) -> Array:
+    return check_range(op, (a - op.zero_a) * (b - op.zero_b), op.elem)

@@ -10,6 +10,7 @@ from bitwright.ir.ops.integer import (
     IntConv,
     IntLinear,
     Lookup,
+    MulInt,
     Requantize,
     Round,
     Steps,
@@ -85,13 +86,14 @@ ALL_OPS: tuple[type[Op], ...] = (
     Requantize,
     Lookup,
     AddInt,
+    MulInt,
 )
 
 __all__ = [
     "ALL_OPS", "EXACT", "Activation", "AddInt", "ArgMax", "Arith", "Arithmetic", "AveragePool",
     "BatchNorm", "Binarize", "Clip", "Concat", "Conv", "ConvTranspose", "CountThresholds",
     "Dequantize", "Encoding", "Exactness", "Function", "IntConv", "IntLinear", "Linear",
-    "LocalResponseNorm", "Lookup", "MaxPool", "MinPool", "Normalize", "Op", "PRelu", "Pad",
+    "LocalResponseNorm", "Lookup", "MaxPool", "MinPool", "MulInt", "Normalize", "Op", "PRelu", "Pad",
     "Permute", "Quantize", "Reduce", "Reduction", "Requantize", "Resample", "Reshape", "Round",
     "Rounding", "Sign", "Softmax", "Steps", "SumPool", "Take", "Transpose", "Value", "Window",
     "build", "plain_window",

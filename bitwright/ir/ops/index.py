@@ -122,7 +122,7 @@ class Concat(Op):
 
 def union(a: Int | Bipolar | Ternary, b: Int | Bipolar | Ternary) -> Int | Bipolar | Ternary:
     """Return the narrowest element type that holds the values of both."""
-    if a == b:
+    if a == b or (isinstance(a, Bipolar) and b in (Int(-1, -1), Int(1, 1))):
         return a
     lo, hi = min(a.lo, b.lo), max(a.hi, b.hi)
     narrow = all(isinstance(e, Bipolar | Ternary) or (e.lo >= -1 and e.hi <= 1) for e in (a, b))

@@ -5,7 +5,7 @@ from enum import Enum
 from math import prod
 
 from bitwright.errors import VerifyError
-from bitwright.ir.ops.base import Op, Value
+from bitwright.ir.ops.base import Op, Value, broadcast
 from bitwright.ir.ops.spatial import check_filters, window_shape
 from bitwright.ir.ops.window import Window
 from bitwright.ir.types import Bipolar, Element, Int, Integral, Real, TensorType, Ternary
@@ -207,6 +207,22 @@ class AddInt(Op):
         self.expect(not isinstance(b.elem, Real), "the second operand is real")
         check_shift(self, self.shift, self.rounding)
         return TensorType(self.elem, a.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MulInt(Op):
+    """`y = (a - zero_a) * (b - zero_b)` with numpy broadcasting; `elem` is the interval of the products."""
+
+    elem: Int
+    zero_a: int = 0
+    zero_b: int = 0
+
+    def infer(self) -> TensorType:
+        """Broadcast the two shapes."""
+        a, b = self.inputs
+        for v in self.inputs:
+            self.expect(not isinstance(v.elem, Real), f"the operand {v.name!r} is real")
+        return TensorType(self.elem, broadcast(self.loc, a.shape, b.shape))
 
 
 def check_shift(op: Op, shift: int, rounding: Round) -> None:

@@ -65,7 +65,7 @@ def find_sites(graph: Graph) -> tuple[Site, ...]:
                 if source.name not in sites and not graph.is_constant(source):
                     edge = source.name not in producers
                     sites[source.name] = Site(source, op.loc, bits, edge=edge)
-        if _adds_two(graph, op):
+        if _joins_two(graph, op):
             end = _after_scalars(graph, readers, op)
             sites.setdefault(end.name, Site(end, op.loc))
         if isinstance(op, Concat):
@@ -93,13 +93,13 @@ def _wanted(graph: Graph, op: Op) -> list[tuple[Value, int | None]]:
         return [(op.inputs[0], LOOKUP_BITS)]
     if isinstance(op, Concat):
         return [(op.output, None)]
-    if _adds_two(graph, op):
+    if _joins_two(graph, op):
         return [(v, None) for v in op.inputs]
     return []
 
 
-def _adds_two(graph: Graph, op: Op) -> bool:
-    summing = isinstance(op, Arithmetic) and op.kind in (Arith.ADD, Arith.SUB)
+def _joins_two(graph: Graph, op: Op) -> bool:
+    summing = isinstance(op, Arithmetic) and op.kind in (Arith.ADD, Arith.SUB, Arith.MUL)
     return summing and not any(graph.is_constant(v) for v in op.inputs)
 
 

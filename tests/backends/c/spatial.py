@@ -28,12 +28,17 @@ Classes = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class Shape:
-    """A window, each number for all axes or one per axis; `pads` are before and after."""
+    """A window, each number for all axes or one per axis; `pads` are before and after.
+
+    Convolutions also take the groups, and the code that a tap outside reads.
+    """
 
     kernel: Size
     stride: Size = 1
     pads: tuple[Size, Size] = (0, 0)
     dilation: Size = 1
+    groups: int = 1
+    pad: int = 0
 
     def window(self, rank: int) -> Window:
         numbers = (self.kernel, self.stride, *self.pads, self.dilation)
@@ -47,16 +52,14 @@ def conv(
     filters: int,
     shape: Shape,
     *,
-    groups: int = 1,
-    pad: int = 0,
     bias: bool = False,
 ) -> Value:
     """Append an IntConv whose interval is what its weights can reach."""
     window = shape.window(len(x.shape) - 2)
-    depth = x.shape[-1] // groups
+    depth = x.shape[-1] // shape.groups
     flat = m.weights(encoding, filters, window.taps * depth)
     elem = x.type.integer
-    ends = flat * min(elem.lo, pad), flat * max(elem.hi, pad)
+    ends = flat * min(elem.lo, shape.pad), flat * max(elem.hi, shape.pad)
     lo, hi = np.minimum(*ends).sum(axis=1), np.maximum(*ends).sum(axis=1)
     weights = m.builder.constant("w", flat.reshape(filters, *window.kernel, depth))
     operands = [x, weights]
@@ -65,8 +68,8 @@ def conv(
         operands.append(m.builder.constant("b", b))
         lo, hi = lo + b, hi + b
     return m.builder.op(
-        IntConv, tuple(operands), "acc", "conv", window=window, groups=groups, encoding=encoding,
-        elem=Int(int(lo.min()), int(hi.max())), pad=pad,
+        IntConv, tuple(operands), "acc", "conv", window=window, groups=shape.groups, encoding=encoding,
+        elem=Int(int(lo.min()), int(hi.max())), pad=shape.pad,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Convolutions, pools and border classes: the C compared with numpy at many shapes."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def convolutions() -> Many:
     m, n = Many(31, samples=5), 0
     for elem in ELEMENTS:
         for encoding in Encoding:
-            for channels in (CHANNELS if encoding in {B, N} else (1, 3, 33)):
+            for channels in CHANNELS if encoding in {B, N} else (1, 3, 33):
                 x = m.input(elem, 1, 5, 4, channels)
                 filters = (1, 4, 6, 33)[n % 4]
                 shape = SHAPES[(n + n // 8) % len(SHAPES)]
@@ -56,34 +57,82 @@ def odd_ones() -> Many:
     """Paddings with another code, groups, batches, other numbers of axes, wide sums."""
     m, n = Many(32, samples=5), 0
     around = Shape(3, 1, (1, 1))
-    for elem, pad in ((Bipolar(), 1), (Bipolar(), -1), (Ternary(), -1), (U4, 5), (S4, -8), (S8, -7), (U8, 255)):
+    for elem, pad in (
+        (Bipolar(), 1),
+        (Bipolar(), -1),
+        (Ternary(), -1),
+        (U4, 5),
+        (S4, -8),
+        (S8, -7),
+        (U8, 255),
+    ):
         for encoding in Encoding:
             for channels in (5, 40):
-                m.out(post(m, conv(m, m.input(elem, 1, 4, 3, channels), encoding, 5, around, pad=pad), n))
+                m.out(
+                    post(
+                        m,
+                        conv(
+                            m,
+                            m.input(elem, 1, 4, 3, channels),
+                            encoding,
+                            5,
+                            replace(around, pad=pad),
+                        ),
+                        n,
+                    )
+                )
                 n += 1
     for elem in (Bipolar(), U2, S8):
         for encoding in (B, T, N, P):
-            for channels, groups, filters in ((12, 3, 6), (64, 2, 64), (10, 5, 5), (6, 6, 6), (5, 5, 15), (33, 33, 33), (1, 1, 7)):
+            for channels, groups, filters in (
+                (12, 3, 6),
+                (64, 2, 64),
+                (10, 5, 5),
+                (6, 6, 6),
+                (5, 5, 15),
+                (33, 33, 33),
+                (1, 1, 7),
+            ):
                 x = m.input(elem, 1, 4, 5, channels)
-                m.out(post(m, conv(m, x, encoding, filters, around, groups=groups, bias=n % 2 == 0), n))
+                m.out(
+                    post(
+                        m,
+                        conv(
+                            m, x, encoding, filters, replace(around, groups=groups), bias=n % 2 == 0
+                        ),
+                        n,
+                    )
+                )
                 n += 1
     for encoding in Encoding:
         for elem in (Bipolar(), U2, S8):
             m.out(post(m, conv(m, m.input(elem, 1, 9, 34), encoding, 5, Shape(3, 2, (2, 1))), n))
             m.out(post(m, conv(m, m.input(elem, 2, 4, 3, 6), encoding, 5, around), n + 1))
             m.out(post(m, conv(m, m.input(elem, 2, 3, 3, 8), encoding, 5, Shape(1)), n + 1))
-            m.out(post(m, conv(m, m.input(elem, 1, 2, 3, 3, 4), encoding, 6, Shape(2, 1, (1, 0))), n + 2))
+            m.out(
+                post(
+                    m,
+                    conv(m, m.input(elem, 1, 2, 3, 3, 4), encoding, 6, Shape(2, 1, (1, 0))),
+                    n + 2,
+                )
+            )
             m.out(post(m, conv(m, m.input(elem, 2, 1, 1, 7), encoding, 3, around), n))
             n += 1
     m.out(conv(m, m.input(S16, 1, 3, 3, 40), N, 5, around))
-    m.out(conv(m, m.input(S16, 1, 3, 3, 4), N, 4, around, groups=4, pad=-32768))
+    m.out(conv(m, m.input(S16, 1, 3, 3, 4), N, 4, replace(around, groups=4, pad=-32768)))
     return m
 
 
 def pools() -> Many:
     """Pools of every element type, before and after convolutions."""
     m, n = Many(33, samples=5), 0
-    shapes = (Shape(2, 2), Shape(3, 2, (1, 1)), Shape((5, 4)), Shape(2, 1, (0, 1), 2), Shape(3, 1, (1, 0)))
+    shapes = (
+        Shape(2, 2),
+        Shape(3, 2, (1, 1)),
+        Shape((5, 4)),
+        Shape(2, 1, (0, 1), 2),
+        Shape(3, 1, (1, 0)),
+    )
     for elem in (*ELEMENTS, S16):
         for channels in (1, 5, 32, 33):
             x = m.input(elem, 1, 5, 4, channels)
@@ -109,15 +158,14 @@ def borders() -> Many:
     for elem in (Bipolar(), U2, S8, U8):
         for channels in (3, 33):
             x = m.input(elem, 1, 5, 4, channels)
-            for make in (
-                lambda v: conv(m, v, B, 6, around),
-                lambda v: conv(m, v, N, 5, Shape(1)),
-                lambda v: conv(m, v, N, 33, around, groups=1),
-                lambda v: sum_pool(m, v, around),
-                lambda v: conv(m, v, N, v.shape[-1], around, groups=v.shape[-1], pad=1),
-            ):
-                for k in range(3):
-                    m.out(bordered(m, make(x), k))
+            for k in range(3):
+                m.out(bordered(m, conv(m, x, B, 6, around), k))
+                m.out(bordered(m, conv(m, x, N, 5, Shape(1)), k))
+                m.out(bordered(m, conv(m, x, N, 33, around), k))
+                m.out(bordered(m, sum_pool(m, x, around), k))
+                m.out(
+                    bordered(m, conv(m, x, N, channels, replace(around, groups=channels, pad=1)), k)
+                )
             alone = m.input(S8, 1, 5, 4, channels)
             for k in range(3):
                 m.out(bordered(m, alone, k))
@@ -145,24 +193,37 @@ def chains() -> Many:
             h = post(m, conv(m, x, N, channels, around), hidden)
             h = post(m, conv(m, h, encoding, channels, around), hidden)
             if encoding is N:
-                h = post(m, conv(m, h, N, channels, around, groups=channels), hidden)
+                h = post(m, conv(m, h, N, channels, replace(around, groups=channels)), hidden)
             p = pool(m, h, MaxPool, Shape(2, 2))
             flat = m.builder.op(Reshape, (p,), "flat", "flat", shape=(1, p.type.size))
             m.out(m.linear(flat, encoding, 7))
             total = sum_pool(m, p, Shape(3))
             m.out(m.linear(m.builder.op(Reshape, (total,), "f", "f", shape=(1, channels)), N, 3))
             if encoding is N:
-                m.out(m.builder.op(
-                    AddInt, (h, h), "add", "add", elem=Int(-100, 100), mul_a=3, mul_b=5, add=1, shift=3,
-                    zero=0, rounding=Round.FLOOR,
-                ))
+                m.out(
+                    m.builder.op(
+                        AddInt,
+                        (h, h),
+                        "add",
+                        "add",
+                        elem=Int(-100, 100),
+                        mul_a=3,
+                        mul_b=5,
+                        add=1,
+                        shift=3,
+                        zero=0,
+                        rounding=Round.FLOOR,
+                    )
+                )
     h = m.sign(conv(m, m.input(SIGN, 1, 4, 4, 40), B, 40, around))
     m.out(h)
     flat = m.builder.op(Reshape, (h,), "flat", "flat", shape=(1, 640))
     m.out(m.linear(flat, B, 7))
     m.out(m.linear(flat, N, 7))
     m.out(m.linear(h, B, 7))
-    turned = m.builder.op(Reshape, (m.sign(m.linear(m.input(S8, 1, 9), N, 160)),), "r", "r", shape=(1, 2, 2, 40))
+    turned = m.builder.op(
+        Reshape, (m.sign(m.linear(m.input(S8, 1, 9), N, 160)),), "r", "r", shape=(1, 2, 2, 40)
+    )
     m.out(conv(m, turned, B, 5, around))
     return m
 

@@ -102,6 +102,25 @@ def convolutions(m: Reals) -> None:
         m.out(conv(m, m.real(1, 4, 5, channels), OUTSIDE, 3))
 
 
+def long_sums(m: Reals) -> None:
+    """Sums that are made of parts; all terms are positive, so that roundings do not cancel."""
+    b = m.builder
+
+    def positive(*shape: int) -> Value:
+        return b.op(Activation, (m.real(*shape),), "abs", "abs", kind=Function.ABS)
+
+    for channels, w in ((400, window((1, 1))), (48, SAME), (257, SAME), (1, window((13, 13)))):
+        x = positive(1, 14, 15, channels)
+        filters = m.builder.constant("w", np.full((5, *w.kernel, channels), 0.1, np.float32))
+        m.out(b.op(Conv, (x, filters), "conv", "conv", window=w))
+    x = positive(1, 14, 15, 6)
+    m.out(conv(m, x, window((13, 13)), 6, 6))
+    m.out(b.op(Linear, (positive(2, 1000), m.floats(5, 1000)), "fc", "fc"))
+    m.out(b.op(Reduce, (x,), "mean", "mean", kind=Reduction.MEAN, axes=(1, 2)))
+    m.out(b.op(Reduce, (x,), "mean", "mean", kind=Reduction.L2, axes=(1, 2, 3)))
+    m.out(b.op(Normalize, (x,), "normal", "normal", axes=(1, 2), epsilon=1e-4))
+
+
 def transposed(m: Reals) -> None:
     cases = (
         ((1, 4, 5, 3), window((3, 3), (2, 2), (1, 1), (1, 1)), 1, 4, (1, 1)),
@@ -220,7 +239,7 @@ def reductions(m: Reals) -> None:
 
 
 ALL: tuple[Callable[[Reals], None], ...] = (
-    convolutions, transposed, pools, fused, joined, maps, reductions,
+    convolutions, long_sums, transposed, pools, fused, joined, maps, reductions,
 )  # fmt: skip
 CLANG = pytest.param(
     {"compiler": "clang"},

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitwright.backends.verilog import Fold, VerilogOptions
-from bitwright.backends.verilog.cells import Lanes
+from bitwright.backends.verilog.cell import Lanes
 from bitwright.backends.verilog.design import design_of
 from bitwright.backends.verilog.folding import Work, cheapest, divisors
 from bitwright.backends.verilog.network import Kind
@@ -43,7 +43,7 @@ def test_the_larger_simd_is_preferred() -> None:
 def lanes(cycles: int | None = None, fold: Fold | None = None) -> list[tuple[int, int]]:
     design = design_of(bipolar_mlp(), "m", VerilogOptions(cycles, fold))
     cells = [unit.cells[0] for unit in design.network.of_kind(Kind.LAYER)]
-    return [(cell.lanes.pe, cell.lanes.simd) for cell in cells]
+    return [(cell.leaves, cell.enters) for cell in cells]
 
 
 def test_folding_to_the_ends() -> None:

@@ -1,7 +1,7 @@
-// Maximum, minimum or sum of KK beats, lane by lane, as one output beat. The beats to join follow one
-// another (a window's taps) or, with BLOCKS > 1, come every BLOCKS beats (whole pixels of BLOCKS
-// beats; BLOCKS beats leave with the last pixel). Input beats that are masked are left out: of none at all the maximum
-// is the least code, the minimum the greatest, the sum 0.
+// Maximum, minimum or sum of KK beats, lane by lane, as one output beat. The beats to join follow
+// one another (a window's taps) or, with BLOCKS > 1, come every BLOCKS beats: whole pixels are
+// joined, and BLOCKS beats leave with the last. Masked input beats are left out: of none at all the
+// maximum is the least code, the minimum the greatest, the sum 0.
 `default_nettype none
 
 module bw_pool #(

@@ -1,8 +1,9 @@
 // Line buffer and sliding window over a raster H, W, C: one tap of one output position a beat.
 // Order out: output position in raster order; block of channels; ky; kx; beat within the block.
-// A tap outside the image is PAD_VALUE with m_axis_tuser 0. Output begins after a frame's first beat. The buffer is a ring of DEPTH beats;
-// a window's end frees the beats before the next window's first tap. Whatever no window reads, rows or columns,
-// is taken and passed over, and the next frame comes in while this one is read.
+// A tap outside the image is PAD_VALUE with m_axis_tuser 0; of a frame nothing leaves before its
+// first beat came. The buffer is a ring of DEPTH beats, in which a window's end frees what lies
+// before the next window's first tap. Rows and columns that no window reads are taken and passed
+// over; the next frame comes in while this one is read.
 `default_nettype none
 
 module bw_window #(
@@ -23,7 +24,7 @@ module bw_window #(
     parameter               PAD_B     = 1,  // padded rows below
     parameter               PAD_R     = 1,  // padded columns at the right
     parameter signed [31:0] PAD_VALUE = 0,  // padded element
-    parameter               DEPTH     = ((KH-1)*DH + 1 + SH) * IW * CB  // beats of the ring; README.md tells the least
+    parameter               DEPTH     = ((KH-1)*DH + 1 + SH) * IW * CB  // beats of the ring
 ) (
     input  wire                   clk,            // clock
     input  wire                   rst_n,          // synchronous reset, active low

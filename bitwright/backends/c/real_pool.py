@@ -1,4 +1,4 @@
-"""Pools over a window, real or integer: the taps that lie inside, channel by channel."""
+"""Pools over a window in float32: the taps that lie inside, channel by channel."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,9 @@ import numpy as np
 
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.real_post import Finish, finish_of
-from bitwright.backends.c.storage import Elements, Storage
 from bitwright.backends.c.windows import AxisText, Loop, axes_of, axis_text, loops_of, place
 from bitwright.backends.layers import Layer
-from bitwright.errors import UnsupportedError
 from bitwright.ir.ops import AveragePool, MaxPool, MinPool
-from bitwright.ir.types import Real
 
 Pool = MaxPool | MinPool | AveragePool
 
@@ -23,8 +20,6 @@ class PoolView:
     name: str
     note: str
     parameters: str
-    x: Storage
-    y: Storage
     axes: tuple[AxisText, ...]
     place: str
     loops: tuple[Loop, ...]
@@ -46,16 +41,10 @@ class Divisors:
 
 
 def pool_layer(ctx: Context, layer: Layer, op: Pool) -> Call:
-    """Return the call of a pool; UnsupportedError where a window of integers can be empty."""
+    """Return the call of a pool and of the activations fused with it."""
     x, y = op.inputs[0], layer.output
-    storage = ctx.storage(x)
-    if not isinstance(storage, Elements):
-        raise UnsupportedError(f"{op.loc}: no C kernel pools packed bits")
     axes = axes_of(x.shape[:-1], op.output.shape[:-1], op.window, x.shape[-1], 0)
     texts = tuple(axis_text(a, n) for n, a in enumerate(axes))
-    real = isinstance(x.elem, Real)
-    if not real and any(a.empty for a in axes):
-        raise UnsupportedError(f"{op.loc}: a window of the pool has no element inside")
     kind = type(op).__name__
     start, step = _FOLD[kind]
     finish = finish_of(layer.ops[1:], ctx)
@@ -64,15 +53,14 @@ def pool_layer(ctx: Context, layer: Layer, op: Pool) -> Call:
     view = PoolView(
         name=f"{kind.lower()}_{'x'.join(map(str, op.window.kernel))}_{x.shape[-1]}",
         note=f"{kind} over {'x'.join(map(str, op.window.kernel))}: {x.type} to {op.output.type}.",
-        parameters=f"const {storage.ctype} *x{tables}, {ctx.storage(y).ctype} *y",
-        x=storage, y=ctx.storage(y), axes=texts, place=place(texts),
+        parameters=f"const float *x{tables}, float *y", axes=texts, place=place(texts),
         loops=loops_of(texts, 1), channels=x.shape[-1],
-        start=start if real else "seen[c]", step=step, divisor=divisors.text, finish=finish,
+        start=start, step=step, divisor=divisors.text, finish=finish,
         pitch=ctx.pitch(y),
     )  # fmt: skip
-    function = ctx.kernels.add("c/pool.h.j2", view)
+    function = ctx.kernels.add("c/real_pool.h.j2", view)
     arguments = (ctx.read(x), *divisors.tables, ctx.write(y))
-    return Call(layer, function, arguments, "float32" if real else "pool")
+    return Call(layer, function, arguments, "float32")
 
 
 _FOLD = {
