@@ -12,11 +12,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from instruction_count import DATA, M0, M4, CycleModel, Machine, section_bytes
+from results import finish, first_line, output_path, table
 
 from bitwright.backends.c import COptions, emit
 from bitwright.backends.c.storage import planes_for
@@ -193,3 +195,114 @@ def measure(case: Case, build: Build) -> dict[str, Any]:
         "equal": bool(equal),
         **sizes,
     }
+
+
+# layer, what it is compared with, instructions and cycles per MAC (per 32 MACs for bits): the same
+# layers, Cortex-M4 at -O3, counted with Unicorn and the same cycle model.
+ANCHORS = (
+    (INT_CASES[0], "CMSIS-NN", 1.925, 2.32),
+    (INT_CASES[0], "onnx2c, QLinearConv", None, 10.5),
+    (INT_CASES[0], "emx-onnx-cgen, QDQ", None, 13.2),
+    (INT_CASES[1], "CMSIS-NN", 2.111, 2.49),
+    (INT_CASES[1], "onnx2c, QLinearConv", None, 12.8),
+    (INT_CASES[2], "CMSIS-NN", 8.608, 9.91),
+    (INT_CASES[2], "emx-onnx-cgen, float", None, 11.3),
+    (INT_CASES[3], "CMSIS-NN", 2.070, 2.56),
+    (BIT_CASES[0], "3PXNet, its own popcount", 26.6, 31.0),
+    (BIT_CASES[0], "larq compute-engine, portable 4x2", 25.3, 32.9),
+    (BIT_CASES[1], "larq compute-engine, portable 4x2", 28.7, 36.2),
+    (BIT_CASES[1], "3PXNet, its own popcount", 35.6, 40.3),
+    (BIT_CASES[2], "3PXNet, its own popcount", 21.0, 24.7),
+)
+
+
+def failures(rows: list[dict[str, Any]]) -> list[str]:
+    """Return what is wrong: results that differ, and layers that take more cycles than others'."""
+    wrong = [
+        f"{r['layer']}, {r['cpu']} {r['core']} {r['level']}: differs from numpy"
+        for r in rows
+        if not r["equal"]
+    ]
+    for case, other, _, cycles in ANCHORS:
+        own = _best(rows, case)["cycles_per_unit"]
+        if own > cycles:
+            wrong.append(f"{case.name}: {own} cycles, more than the {cycles} of {other}")
+    return wrong
+
+
+def _best(rows: list[dict[str, Any]], case: Case) -> dict[str, Any]:
+    """Return the row of the first build."""
+    return next(r for r in rows if r["layer"] == case.name and r["bits"] == case.bits)
+
+
+def _table(rows: list[dict[str, Any]], bits: bool) -> str:
+    unit = "32 MAC" if bits else "MAC"
+    head = ("layer", "--cpu", "core", "gcc", f"insn / {unit}", f"cycles / {unit}", "text B", "rodata B",
+            "= numpy")  # fmt: skip
+    return table(
+        head,
+        [
+            (r["layer"], r["cpu"], r["core"], r["level"], r["instructions_per_unit"],
+             r["cycles_per_unit"], r["text"], r["rodata"], "yes" if r["equal"] else "NO")
+            for r in rows
+            if r["bits"] == bits
+        ],
+    )  # fmt: skip
+
+
+def text_of(rows: list[dict[str, Any]], tools: dict[str, str]) -> str:
+    """Return the Markdown."""
+    beside = []
+    for case, other, instructions, cycles in ANCHORS:
+        own = _best(rows, case)
+        beside.append(
+            (f"{'bits' if case.bits else 'int8'}, {case.name}", other,
+             "" if instructions is None else f"{instructions:.2f}", cycles,
+             own["instructions_per_unit"], own["cycles_per_unit"], cycles / own["cycles_per_unit"])
+        )  # fmt: skip
+    columns = ("layer", "other", "its insn", "its cycles", "our insn", "our cycles", "times faster")
+    versions = "\n".join(f"- {name}: {text}" for name, text in tools.items())
+    return f"""# Convolutions in C on Cortex-M4
+
+Everything between entry and return of `layer_run` counted in Unicorn, requantization or threshold
+included. Cycles are a rule of thumb (zero wait states, +-15 %); instructions are exact. MACs at padded
+taps count as if they were computed.
+
+    python benchmarks/conv_m4.py -o benchmarks/conv_m4.md
+
+## int8: 32-bit sums, requantized to int8 by channel
+
+{_table(rows, bits=False)}
+
+## Bits: XNOR, popcount, a threshold by channel, packing
+
+{_table(rows, bits=True)}
+
+## Beside others, Cortex-M4 at -O3
+
+The same layers with the same flags and cycle model (arm-none-eabi-gcc 12.2.1; CMSIS-NN 99f736a,
+onnx2c ea045cc, emx-onnx-cgen 1.4.0, larq compute-engine e6860fc, 3PXNet at its head); per MAC for int8,
+per 32 MACs for bits.
+
+{table(columns, beside)}
+
+Checks: every output equals numpy's for all-least, all-greatest and random inputs; on no layer more
+cycles than any of the others.
+
+{versions}
+"""
+
+
+def main() -> int:
+    """Measure every layer in every build."""
+    path = output_path(__doc__)
+    rows = [measure(case, build) for case in (*INT_CASES, *BIT_CASES) for build in BUILDS]
+    tools = {GCC: first_line([GCC, "--version"])}
+    tools |= {name: version(name) for name in ("unicorn", "capstone", "pyelftools")}
+    anchors = [(case.name, case.bits, other, i, c) for case, other, i, c in ANCHORS]
+    data = {"tools": tools, "rows": rows, "anchors": anchors}
+    return finish(path, text_of(rows, tools), data, failures(rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -32,7 +32,7 @@ MEGABYTES = 8000  # of the row's own process
 POLL = 0.2
 HEAD = (
     "model", "sha256", "options", "rungs passed", "accuracy", "RAM", "/ bound", "flash",
-    "cycles", "measured", "FIFO bits", "/ least", "compile s", "MB", "verify s", "commit",
+    "cycles", "measured", "FIFO bits", "/ least", "line bits", "multipliers", "compile s", "MB", "verify s", "commit",
 )  # fmt: skip
 TEXT = """# Models
 
@@ -44,7 +44,7 @@ model → that of the device's program, on 1,000 test images; where labels would
 both choose alike. The samples then run through the generated C, all of them, or some of them through
 the RTL, with equal results. RAM is the arena in bytes, and over its lower bound; flash the bytes of
 weights and thresholds. Cycles are those of a frame, as predicted and as measured; FIFO bits also over
-their least. Compile is seconds and peak MB of the process, verify seconds on a busy machine with a
+their least where that is known; line bits are the buffers of sliding windows. Compile is seconds and peak MB of the process, verify seconds on a busy machine with a
 cold Verilator build.
 """
 
@@ -157,7 +157,8 @@ def cells_of(case: Case, row: dict[str, Any]) -> list[Any]:
         name, row.get("sha256", "")[:8], case.text, rungs.replace("|", "\\|"), accuracy,
         _number(row, "arena"), _over(row, "arena", "arena_bound"), _number(row, "flash"),
         _number(row, "cycles"), _number(row, "measured_cycles"), _number(row, "fifo_bits"),
-        _over(row, "fifo_bits", "fifo_bits_least"), _number(row, "compile_s"),
+        _over(row, "fifo_bits", "fifo_bits_least"), _number(row, "ring_bits"),
+        _number(row, "multipliers"), _number(row, "compile_s"),
         _number(row, "compile_mb"), _number(row, "verify_s"), row["commit"],
     ]  # fmt: skip
 

@@ -131,6 +131,7 @@ def _reported(compiled: Compiled) -> Cells:
         "cycles": report["interval_cycles"],
         "fifo_bits": report["fifo_bits"],
         "fifo_bits_least": report.get("fifo_bits_least"),
+        "ring_bits": report.get("ring_bits"),
         "weight_bits": report["weight_bits"],
         "multipliers": report["multipliers"],
     }

@@ -11,7 +11,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bitwright.errors import CompileError
-from bitwright.options import CompileOptions, Cpu, Fold, OutputKind, Target
+from bitwright.options import CompileOptions, Cpu, OutputKind, Target, folding
 
 if TYPE_CHECKING:
     from bitwright.sim.build_folder import Build
@@ -94,7 +94,16 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     cycles: Annotated[
         int | None, typer.Option(help="Least hardware within this many cycles a frame.")
     ] = None,
-    fold: Annotated[Fold | None, typer.Option(help="Least area (min) or most speed (max).")] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Least hardware for so many frames a second at --clock.")
+    ] = None,
+    clock: Annotated[float | None, typer.Option(help="The clock of the FPGA in MHz.")] = None,
+    fold: Annotated[
+        str | None,
+        typer.Option(
+            help="Least area (min), most speed (max), or a JSON or TOML file of PE and SIMD by layer."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a folder of others.")] = False,
 ) -> None:
     """Compile an ONNX model to C and Verilog.
@@ -104,10 +113,12 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     from bitwright.compiler import compile_model, write_build  # noqa: PLC0415  # fast --help
     from bitwright.summary import accuracy_lines, notes, print_summary  # noqa: PLC0415
 
+    folded, lanes = folding(fold) if fold else (None, {})
     options = CompileOptions(
         targets=_targets(target), output=output, inputs=tuple(inputs or ()), weights=weights,
         activations=activations, scales=scales, calibrate=calibrate, data=data,
-        preprocess=_preprocess(preprocess), cpu=cpu, cycles=cycles, fold=fold,
+        preprocess=_preprocess(preprocess), cpu=cpu, cycles=cycles, fps=fps, clock=clock, fold=folded,
+        lanes=lanes,
     )  # fmt: skip
     with _progress(f"compiling {model.name}"):
         compiled = compile_model(_existing(model), options)

@@ -32,7 +32,7 @@ from bitwright.passes.compress.recipe import EDGE_BITS, STEPS_BITS
 from bitwright.passes.declare_inputs import declare_inputs, parse_input
 from bitwright.passes.device_output import all_on_device, argmax_on_device, whole_model
 from bitwright.passes.hoist_maps import hoist_maps
-from bitwright.passes.integerize import integerize
+from bitwright.passes.integerize import NOTHING_QUANTIZED, integerize
 from bitwright.sim.accuracy import predictions
 from bitwright.sim.samples import random_inputs
 
@@ -131,6 +131,8 @@ def lower(graph: Graph, options: CompileOptions) -> Program:
             raise CompileError("--output model holds real numbers; use it with --target c alone")
         if not has_quantizers(graph):
             return whole_model(graph)
+    elif not has_quantizers(graph) and not any(is_integral(v.elem) for v in graph.inputs):
+        raise CompileError(NOTHING_QUANTIZED)
     program = integerize(graph)
     program.verify()
     program = replace(program, body=run(program.body, INTEGER))
@@ -192,7 +194,7 @@ def _emit(
     from bitwright.backends import verilog  # noqa: PLC0415
 
     wanted = verilog.VerilogOptions(
-        cycles=options.cycles, fold=options.fold, vectors=golden, edge=edge
+        options.frame_cycles, options.fold, golden, edge, options.lanes
     )
     return verilog.emit(program.body, name, wanted)
 

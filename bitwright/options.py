@@ -1,7 +1,9 @@
 """What a user can ask for, checked where it is built."""
 
+import json
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -74,9 +76,57 @@ class CompileOptions:
     preprocess: tuple[float, float, float] | None = None
     cpu: Cpu = Cpu.GENERIC
     cycles: int | None = None
+    fps: float | None = None  # frames a second at a clock of `clock` MHz, instead of cycles
+    clock: float | None = None
     fold: Fold | None = None
+    lanes: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # PE, SIMD by layer
     name: str | None = None
     keep_batch: bool = False  # the batch that the model fixes, instead of 1
+
+
+    def __post_init__(self) -> None:
+        """Raise CompileError where a choice lacks another or excludes it."""
+        if (self.fps is None) != (self.clock is None):
+            raise CompileError("--fps needs the clock in MHz, --clock the frames a second: give both")
+        if self.fps is not None and self.clock is not None and min(self.fps, self.clock) <= 0:
+            raise CompileError(f"--fps {self.fps:g} and --clock {self.clock:g} must be positive")
+        if self.fps is not None and self.cycles is not None:
+            raise CompileError("choose one of --cycles and --fps")
+
+    @property
+    def frame_cycles(self) -> int | None:
+        """The cycles that a frame may take, if any were asked for."""
+        if self.fps is None or self.clock is None:
+            return self.cycles
+        return max(int(self.clock * 1e6 / self.fps), 1)
+
+
+def folding(choice: Fold | Path | str) -> tuple[Fold | None, dict[str, tuple[int, int]]]:
+    """Return what --fold asks for: min or max, or else PE and SIMD by layer from a file."""
+    if isinstance(choice, Fold):
+        return choice, {}
+    if str(choice) in {m.value for m in Fold}:
+        return Fold(str(choice)), {}
+    return None, read_lanes(Path(choice))
+
+
+def read_lanes(path: Path) -> dict[str, tuple[int, int]]:
+    """Return PE and SIMD by layer from JSON or TOML such as {"conv": {"pe": 4, "simd": 8}}.
+
+    The layers are named as in report.json. CompileError where the file is anything else.
+    """
+    try:
+        text = path.read_text()
+        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except (OSError, ValueError) as error:
+        raise CompileError(f"--fold {path}: {error}") from None
+    lanes = {}
+    for name, entry in found.items() if isinstance(found, dict) else [("", None)]:
+        numbers = [entry.get(n) for n in ("pe", "simd")] if isinstance(entry, dict) else [None]
+        if not all(type(n) is int and n > 0 for n in numbers):
+            raise CompileError(f"--fold {path}: {name!r} needs whole numbers pe and simd, at least 1")
+        lanes[name] = (numbers[0], numbers[1])
+    return lanes
 
 
 def options_from(given: Mapping[str, Any]) -> CompileOptions:
@@ -96,7 +146,10 @@ def options_from(given: Mapping[str, Any]) -> CompileOptions:
         found["targets"] = tuple(_member(Target, t) for t in targets)
     if isinstance(found.get("inputs"), str):
         found["inputs"] = (found["inputs"],)
-    for name, kind in (("output", OutputKind), ("cpu", Cpu), ("fold", Fold)):
+    if found.get("fold") is not None:
+        found["fold"], lanes = folding(found["fold"])
+        found["lanes"] = {**lanes, **(found.get("lanes") or {})}
+    for name, kind in (("output", OutputKind), ("cpu", Cpu)):
         if found.get(name) is not None:
             found[name] = _member(kind, found[name])
     for name in ("calibrate", "data"):

@@ -8,7 +8,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bitwright.compiler import Compiled, costliest_layer, has_quantizers, load, lower, macs
+from bitwright.compiler import (
+    Compiled,
+    costliest_layer,
+    has_quantizers,
+    load,
+    lower,
+    macs,
+    quantize,
+)
 from bitwright.errors import CompileError, UnsupportedError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import Conv, ConvTranspose, Dequantize, IntConv, IntLinear, Linear, Op
@@ -125,7 +133,8 @@ def print_inspection(console: Console, model: Path, inputs: tuple[str, ...]) -> 
     console.print(f"{len(graph.ops)} ops, {total:,} MACs, quantized: {_yes(has_quantizers(graph))}")
     for target in Target:
         try:
-            lower(graph, CompileOptions(targets=(target,), inputs=inputs))
+            options = CompileOptions(targets=(target,), inputs=inputs)
+            lower(quantize(graph, options), options)
             console.print(f"{target.value}: ready", markup=False)
         except CompileError as e:
             console.print(f"{target.value}: {e}", markup=False)

@@ -20,12 +20,13 @@ SIMPLIFY: tuple[Pass, ...] = (
     absorb_maps,
     merge_bias,
     remove_dead_code,
+    lift_maps,
     merge_pad,
     whole_pools,
     remove_dead_code,
 )
 FLOAT: tuple[Pass, ...] = (real_constants, fold_batch_norm, remove_dead_code)
-QUANTIZED: tuple[Pass, ...] = (settle, lift_maps, remove_dead_code)
+QUANTIZED: tuple[Pass, ...] = (lift_maps, settle, remove_dead_code)
 INTEGER: tuple[Pass, ...] = (orient_channels, remove_dead_code)
 
 __all__ = ["FLOAT", "INTEGER", "QUANTIZED", "SIMPLIFY", "Pass", "run"]

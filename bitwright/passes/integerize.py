@@ -43,6 +43,10 @@ from bitwright.passes.positions import sample
 from bitwright.passes.region import INDEX_MAPS, Region, cut
 from bitwright.passes.step_function import Lattice, StepFunction, find_steps, per_channel
 
+NOTHING_QUANTIZED = (
+    "nothing of this model is quantized; choose --weights and --activations with "
+    "--calibrate data.npz, or compile it as float with --target c --output model"
+)
 _MANY = 1 << 12  # codes beyond which an identity is not looked for
 
 
@@ -268,10 +272,7 @@ def _program(walk: _Walk) -> Program:
     graph, constants = walk.graph, walk.constants
     outputs = _body_outputs(walk)
     if not walk.body.ops:
-        raise CompileError(
-            "nothing of this model is quantized; choose --weights and --activations with "
-            "--calibrate data.npz, or compile it as float with --target c --output model"
-        )
+        raise CompileError(NOTHING_QUANTIZED)
     reals = {**walk.real, **walk.heads}
     head = cut(walk.inputs, reals, constants).graph(walk.inputs, constants, "head")
     head = replace(head, inputs=tuple(graph.inputs))

@@ -1,4 +1,7 @@
-"""Move a transpose near an input up to it, so that the device reads what its first layer wants."""
+"""Move a transpose near an input up to it, so that the device reads what its first layer wants.
+
+A reshape that only moves axes of one element is a transpose too.
+"""
 
 from dataclasses import replace
 
@@ -11,14 +14,16 @@ from bitwright.ir.ops import (
     Clip,
     Dequantize,
     Op,
+    Pad,
     Quantize,
+    Reshape,
     Sign,
     Transpose,
     Value,
 )
 from bitwright.ir.types import TensorType
 
-_SCALAR = (Activation, Arithmetic, BatchNorm, Binarize, Clip, Dequantize, Quantize, Sign)
+_MOVING = (Activation, Arithmetic, BatchNorm, Binarize, Clip, Dequantize, Pad, Quantize, Sign)
 _BY_AXIS = (BatchNorm, Dequantize, Quantize)
 
 
@@ -27,11 +32,11 @@ def lift_maps(graph: Graph) -> Graph:
     producers, readers = graph.producers(), graph.readers()
     outputs = {v.name for v in graph.outputs}
     for op in graph.ops:
-        if not isinstance(op, Transpose):
+        if _perm(op) is None or op.name in outputs:
             continue
         chain: list[Op] = []
         source = op.inputs[0]
-        while isinstance(producers.get(source.name), _SCALAR):
+        while isinstance(producers.get(source.name), _MOVING):
             f = producers[source.name]
             data = [v for v in f.inputs if not graph.is_constant(v)]
             if len(data) != 1 or len(readers[f.name]) != 1 or f.name in outputs:
@@ -43,21 +48,36 @@ def lift_maps(graph: Graph) -> Graph:
     return graph
 
 
+def _perm(op: Op) -> tuple[int, ...] | None:
+    """Return how `op` permutes the axes of its operand; None where it does anything else."""
+    if isinstance(op, Transpose):
+        return op.perm
+    if not isinstance(op, Reshape) or len(op.shape) != len(op.inputs[0].shape):
+        return None
+    before, after = op.inputs[0].shape, op.shape
+    wide = iter([i for i, d in enumerate(before) if d != 1])
+    ones = iter([i for i, d in enumerate(before) if d == 1])
+    if [d for d in before if d != 1] != [d for d in after if d != 1]:
+        return None
+    return tuple(next(ones) if d == 1 else next(wide) for d in after)
+
+
 def _lifted(graph: Graph, op: Transpose, source: Value, chain: list[Op]) -> Graph:
     b = Builder([*graph.values(), *graph.constants])
     b.constants = dict(graph.constants)
     gone = {op.name, *(f.name for f in chain)}
     swap: dict[str, Value] = {}
+    perm = _perm(op)
+    assert perm is not None
     for o in graph.ops:
         if o.name == chain[0].name:
-            x = b.op(Transpose, (source,), f"{source.name}:last", op.loc, perm=op.perm)
+            x = b.op(Transpose, (source,), f"{source.name}:last", op.loc, perm=perm)
             for f in chain:
-                x = _below(b, graph, f, x, op.perm)
+                x = _below(b, graph, f, x, perm)
             swap[op.name] = x
         elif o.name not in gone:
             b.ops.append(replace(o, inputs=tuple(swap.get(v.name, v) for v in o.inputs)))
-    outputs = tuple(swap.get(v.name, v) for v in graph.outputs)
-    return replace(graph, ops=tuple(b.ops), constants=b.constants, outputs=outputs)
+    return replace(graph, ops=tuple(b.ops), constants=b.constants)
 
 
 def _below(b: Builder, graph: Graph, f: Op, x: Value, perm: tuple[int, ...]) -> Value:
@@ -73,6 +93,9 @@ def _below(b: Builder, graph: Graph, f: Op, x: Value, perm: tuple[int, ...]) -> 
     probe = replace(f, inputs=tuple(inputs))
     if isinstance(probe, _BY_AXIS):
         probe = replace(probe, axis=perm.index(probe.axis % len(perm)))
+    if isinstance(probe, Pad):
+        before, after = (tuple(e[p] for p in perm) for e in (probe.before, probe.after))
+        probe = replace(probe, before=before, after=after)
     new = replace(probe, output=Value(f.name, probe.infer()))
     b.ops.append(new)
     return new.output

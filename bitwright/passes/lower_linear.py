@@ -61,8 +61,9 @@ def input_line(op: Op, producers: Mapping[str, Op], graph: Graph, which: int = 0
     x = op.inputs[which]
     region = cut((x,), producers, graph.constants)
     if not region.leaves or any(real_type(v.elem) for v in region.leaves):
+        reals = [v.name for v in region.leaves if real_type(v.elem)] or [x.name]
         raise CompileError(
-            f"{op.loc}: its input {x.name!r} is not quantized; give the device's input with --input"
+            f"{op.loc}: its input {reals[0]!r} is not quantized; give the device's input with --input"
             " (such as --input uint8:1/255), or quantize with --calibrate data.npz"
         )
     if len(region.leaves) > 1:

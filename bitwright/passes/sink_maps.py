@@ -104,8 +104,8 @@ def _deliver(s: _Sinking, v: Value) -> None:
     x = s.moved[v.name]
     result = emit(s.b, x, v.name, loc)
     if result.name != v.name:  # nothing is left to do, or the name was taken
-        last = s.b.ops[-1]
-        if last.name == result.name and result.name.startswith(v.name):
+        last = s.b.ops[-1] if s.b.ops else None
+        if last and last.name == result.name and result.name.startswith(v.name):
             s.b.ops[-1] = replace(last, output=v)
         else:
             s.b.ops.append(build(Reshape, (result,), v.name, loc, shape=v.shape))

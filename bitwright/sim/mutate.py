@@ -23,7 +23,7 @@ from bitwright.backends.names import identifier
 from bitwright.backends.verilog.emit import layer_files
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Array, Graph
-from bitwright.options import Cpu, Fold
+from bitwright.options import CompileOptions, Cpu, Fold
 from bitwright.sim.bisect import Point, first_difference, points_of, seen_c, values_of
 from bitwright.sim.build_folder import Build, read_build
 from bitwright.sim.mutants import Mutant, Place, mutants, places
@@ -165,8 +165,10 @@ def _c(build: Build, work: Path) -> Bench:
 
 def _rtl(build: Build, work: Path, simulator: Simulator) -> Bench:
     given = build.manifest["options"]
+    asked = CompileOptions(cycles=given["cycles"], fps=given.get("fps"), clock=given.get("clock"))
     fold = Fold(given["fold"]) if given["fold"] else None
-    options = verilog.VerilogOptions(cycles=given["cycles"], fold=fold)
+    lanes = {name: (pe, simd) for name, (pe, simd) in given.get("lanes", {}).items()}
+    options = verilog.VerilogOptions(asked.frame_cycles, fold, lanes=lanes)
     folder = build.folder / "verilog"
     model = _name(build)
 

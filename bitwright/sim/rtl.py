@@ -21,7 +21,10 @@ from bitwright.errors import CompileError, MissingToolError, VerifyError
 from bitwright.ir.graph import Array
 from bitwright.sim.toolchain import environment, find_verilator
 
-_VERILATOR_ARGS = ("-O3", "--x-initial", "unique", "--x-assign", "unique", "--no-timing")
+_VERILATOR_ARGS = (
+    *("-O3", "--x-initial", "unique", "--x-assign", "unique", "--no-timing"),
+    "--no-public-flat-rw",  # cocotb makes every signal public, which keeps all of them
+)
 _TAIL = 4000  # characters of a log that an error quotes
 _LONG = 512  # cycles of the longest stall
 
@@ -167,6 +170,10 @@ def _compile(
 
     tools, parameters = how
     log = place / "build.log"
+    if tools.simulator is Simulator.VERILATOR:
+        public = place / "public.vlt"  # what the bench sees: the ports and streams of the top
+        public.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n')
+        sources = [public, *sources]
     with environment(tools.env):
         try:
             get_runner(tools.simulator.value).build(

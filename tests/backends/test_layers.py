@@ -2,9 +2,26 @@ import numpy as np
 
 from bitwright.backends.layers import layers_of
 from bitwright.backends.names import Names
-from bitwright.ir.graph import Builder, Graph
-from bitwright.ir.ops import Encoding, IntLinear, Requantize, Reshape, Round, Steps, Value
-from bitwright.ir.types import Bipolar, Int, TensorType
+from bitwright.ir.graph import Array, Builder, Graph
+from bitwright.ir.ops import (
+    Activation,
+    Arith,
+    Arithmetic,
+    BatchNorm,
+    Clip,
+    Conv,
+    Encoding,
+    Function,
+    IntLinear,
+    PRelu,
+    Requantize,
+    Reshape,
+    Round,
+    Steps,
+    Value,
+    plain_window,
+)
+from bitwright.ir.types import Bipolar, Int, Real, TensorType
 
 ACC = Int(-3, 3)
 
@@ -46,3 +63,30 @@ def test_layers_have_legal_names_of_their_own() -> None:
     assert [layer.name for layer in layers] == ["fc", "r", "fc_2"]
     assert [layer.note for layer in layers] == ["fc", "flat", "fc"]
     assert (layers[0].first.name, layers[0].last.name, layers[0].output.name) == ("a", "s", "s")
+
+
+def real_chain(*, keep: bool = False, slope: Array | None = None) -> Graph:
+    """Return a convolution, a batch norm, a PRelu and a Relu; the convolution may leave as well."""
+    b = Builder(["x"])
+    x = Value("x", TensorType(Real(), (1, 4, 4, 2)))
+    w = b.constant("w", np.ones((3, 1, 1, 2), np.float32))
+    c = b.op(Conv, (x, w), "c", "conv", window=plain_window((1, 1)))
+    four = tuple(b.constant("p", np.ones(3, np.float32)) for _ in range(4))
+    n = b.op(BatchNorm, (c, *four), "n", "bn", epsilon=1e-5, axis=3)
+    s = b.constant("s", np.ones(3, np.float32) if slope is None else slope)
+    p = b.op(PRelu, (n, s), "q", "prelu")
+    r = b.op(Activation, (p,), "r", "relu", kind=Function.RELU)
+    e = b.op(Activation, (r,), "e", "exp", kind=Function.EXP)
+    a = b.op(Arithmetic, (e, r), "a", "add", kind=Arith.ADD)
+    y = b.op(Clip, (a,), "y", "clip", lo=0.0)
+    return b.graph("g", [x], [y, *([c] if keep else [])])
+
+
+def test_a_real_sum_takes_in_the_ops_that_follow() -> None:
+    assert ops_of(real_chain()) == [["c", "n", "q", "r"], ["e"], ["a", "y"]]
+
+
+def test_what_leaves_or_needs_more_than_the_channel_is_stored() -> None:
+    assert ops_of(real_chain(keep=True))[0] == ["c"]
+    wide = np.ones((4, 3), np.float32)
+    assert ops_of(real_chain(slope=wide))[0] == ["c", "n"]

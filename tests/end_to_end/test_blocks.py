@@ -17,13 +17,13 @@ from bitwright.ir.program import Program
 from bitwright.options import CompileOptions
 from bitwright.sim.bisect import layers_c, layers_rtl
 from bitwright.sim.reference import run_onnx
-from bitwright.sim.rtl import RtlOptions, Stalls
+from bitwright.sim.rtl import RtlOptions, Simulator, Stalls
 from bitwright.sim.samples import random_inputs
 from bitwright.sim.tolerance import relative_errors
 from examples.blocks.blocks import BLOCKS, write
 
 KINDS = ["int:8", "int:4", "pow2:4", "ternary", "binary"]
-FRAMES_C, FRAMES_RTL = 6, 3
+FRAMES_C, FRAMES_RTL = 6, 2
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +120,12 @@ def check_c(blocks: Path, name: str, kind: str, folder: Path) -> None:
     assert found is None, str(found)
 
 
-def check_rtl(blocks: Path, name: str, kind: str, folder: Path) -> None:
+def check_rtl(blocks: Path, name: str, kind: str, folder: Path, simulator: Simulator) -> None:
     graph, program = compressed(blocks, name, kind)
     artifact = verilog.emit(program.body, "block", verilog.VerilogOptions())
     place = written(artifact, folder)
     codes = device_codes(blocks, graph, program, FRAMES_RTL)
-    how = RtlOptions(Stalls.BOTH, 1, reset_midframe=True)
+    how = RtlOptions(Stalls.BOTH, 1, reset_midframe=True, simulator=simulator)
     found = layers_rtl(place, program.body, codes, how, folder / "work")
     assert found is None, str(found)
 
@@ -152,16 +152,16 @@ def test_c_of_the_other_kinds(blocks: Path, tmp_path: Path, name: str, kind: str
     check_c(blocks, name, kind, tmp_path)
 
 
-RTL_IN_CI = [("fire", "ternary")]
-RTL_OTHERS = [(name, kind) for name in BLOCKS for kind in KINDS if (name, kind) not in RTL_IN_CI]
-
-
-@pytest.mark.parametrize(("name", "kind"), RTL_IN_CI)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("fire", "ternary"), ("shuffle-unit", "binary"), ("mobilenet-v1", "pow2:4")],
+)
 def test_rtl(blocks: Path, tmp_path: Path, name: str, kind: str) -> None:
-    check_rtl(blocks, name, kind, tmp_path)
+    check_rtl(blocks, name, kind, tmp_path, Simulator.ICARUS)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "kind"), RTL_OTHERS)
-def test_rtl_of_the_other_kinds(blocks: Path, tmp_path: Path, name: str, kind: str) -> None:
-    check_rtl(blocks, name, kind, tmp_path)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", BLOCKS)
+def test_rtl_of_every_kind(blocks: Path, tmp_path: Path, name: str, kind: str) -> None:
+    check_rtl(blocks, name, kind, tmp_path, Simulator.VERILATOR)

@@ -99,7 +99,7 @@ def bent_pool(net: ConvNet) -> Value:
     ("build", "message"),
     [
         (unquantized, r"conv0: its input 'x0' is not quantized; give .* --input .* --calibrate"),
-        (unquantized_pool, r"conv\d+: its input 'maxpool' is not quantized; give .* --calibrate"),
+        (unquantized_pool, r"conv\d+: its input 'x1' is not quantized; give .* --calibrate"),
         (unquantized_average, r"averagepool: .*quantize its input"),
         (computed_weights, "conv: its weights are computed at run time"),
         (float_weights, "conv: its weights are floats; choose .* --weights int:8"),

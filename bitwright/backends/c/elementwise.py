@@ -28,6 +28,8 @@ from bitwright.ir.ops import (
     AddInt,
     ArgMax,
     Arithmetic,
+    Compare,
+    IntArithmetic,
     Lookup,
     Op,
     Requantize,
@@ -119,7 +121,9 @@ def emit_elementwise(ctx: Context, layer: Layer, built: Built, nest: Nest, kind:
 def _word(op: Op) -> str:
     """Return what `op` is called in the name of a kernel."""
     return (
-        str(op.kind.value) if isinstance(op, Activation | Arithmetic) else type(op).__name__.lower()
+        str(op.kind.value)
+        if isinstance(op, Activation | Arithmetic | Compare | IntArithmetic)
+        else type(op).__name__.lower()
     )
 
 

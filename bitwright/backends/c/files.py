@@ -15,8 +15,8 @@ from bitwright.backends.render import render
 
 _LONG_COMMENT = 400
 _CLAMPS = (
-    ("clamp_int8", -128, 127, "__ssat(value, 8)"),
-    ("clamp_uint8", 0, 255, "(int32_t)__usat(value, 8)"),
+    ("clamp_int8", -128, 127, "ssat"),
+    ("clamp_uint8", 0, 255, "usat"),
 )
 _GOLDEN = 1 << 16  # numbers in the golden test, or one sample
 
@@ -125,7 +125,7 @@ def _view(program: CProgram, options: COptions) -> FileView:
         small_sums=program.kernels.uses("sum_octets_small("),
         dsp=options.cpu.has_dsp,
         acle=options.cpu.has_dsp
-        and any(program.kernels.uses(word) for word in ("octets(", "__smlad(", "clamp_")),
+        and any(program.kernels.uses(word) for word in ("octets(", "__smlad(")),
         clamps=tuple(c for c in _CLAMPS if program.kernels.uses(c[0])),
         math=math,
         tables=tuple(program.tables.tables),

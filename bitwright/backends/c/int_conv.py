@@ -28,7 +28,13 @@ from bitwright.backends.c.post import Built
 from bitwright.backends.c.row import RowBody, Signature, Target, by_row, row_body
 from bitwright.backends.c.storage import Planes, Role
 from bitwright.backends.c.sums import Sum, fold, following, spread_sum
-from bitwright.backends.c.window_kernel import Positions, place_text, places_of, positions
+from bitwright.backends.c.window_kernel import (
+    Positions,
+    place_text,
+    places_of,
+    positions,
+    written_step,
+)
 from bitwright.backends.layers import Layer
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Encoding, IntConv
@@ -138,7 +144,7 @@ def _call(ctx: Context, layer: Layer, op: IntConv, k: Kernel) -> Call:
         groups=op.groups,
         group_step=k.rows.patch.run,
         inputs="at, row_step" if k.rows.patch.step else "at",
-        y_step=objects_of_pixel(y, outputs),
+        y_step=written_step(ctx, layer.output),
         body=body,
     )
     function = ctx.kernels.add("c/int_conv.h.j2", view)

@@ -13,12 +13,19 @@ from bitwright.backends.c.row import Signature, by_row, plain_sum
 from bitwright.backends.c.storage import Planes, Storage, ctype_for
 from bitwright.backends.c.sums import INT32_MAX, Sum, fold, following, spread_sum
 from bitwright.backends.c.tables import literal
-from bitwright.backends.c.window_kernel import Positions, place_text, places_of, positions
+from bitwright.backends.c.window_kernel import (
+    Positions,
+    place_text,
+    places_of,
+    positions,
+    written_step,
+)
 from bitwright.backends.layers import Layer
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import IntConv, MaxPool, MinPool, SumPool
 from bitwright.ir.types import Integral
 
+_UNROLL = 16  # taps that are written out
 Windowed = IntConv | SumPool | MaxPool | MinPool
 
 
@@ -35,6 +42,7 @@ class ChannelsView:
     source: str  # C text of the channel that output `o` reads
     runs: int
     taps_of_run: int
+    unrolled: bool
     pixel: int
     start: str
     sum_t: str
@@ -161,6 +169,7 @@ def _emit(ctx: Context, layer: Layer, join: Join, after: After) -> Call:
         source=join.source,
         runs=g.runs if g.rows else 1,
         taps_of_run=g.taps // g.runs if g.rows else g.taps,
+        unrolled=g.taps <= _UNROLL,
         pixel=join.pixel,
         start=join.start,
         sum_t=join.sum_t,
@@ -169,7 +178,7 @@ def _emit(ctx: Context, layer: Layer, join: Join, after: After) -> Call:
         channel=channel,
         post=after.built.post,
         y=y,
-        y_step=objects_of_pixel(y, op.output.shape[-1]),
+        y_step=written_step(ctx, layer.output),
     )
     function = ctx.kernels.add("c/channels.h.j2", view)
     return Call(layer, function, (*signature.arguments, ctx.write(layer.output)), _NOTES[join.kind])

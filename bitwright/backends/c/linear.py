@@ -98,7 +98,7 @@ def _call(ctx: Context, layer: Layer, dot: Dot, folded: tuple[Sum, Built]) -> Ca
         parameters=signature.text(y.ctype),
         rows_of_x=prod(shape[:-1]),
         x_step=row_objects(x, inputs),
-        y_step=row_objects(y, outputs),
+        y_step=row_objects(y, outputs) if isinstance(y, Planes) else ctx.pitch(layer.output),
         body=body,
     )
     function = ctx.kernels.add("c/linear.h.j2", view)

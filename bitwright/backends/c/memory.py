@@ -55,7 +55,9 @@ def plan_memory(buffers: Sequence[Buffer]) -> Plan:
     best = min(found, key=lambda f: f.bytes)
     if best.bytes > bound * _ENOUGH:
         best = _improved(best, sizes, meets, bound)
-    return Plan({b.name: at for b, at in zip(buffers, best.offsets, strict=True)}, best.bytes, bound)
+    return Plan(
+        {b.name: at for b, at in zip(buffers, best.offsets, strict=True)}, best.bytes, bound
+    )
 
 
 def lower_bound(buffers: Sequence[Buffer]) -> int:

@@ -22,6 +22,8 @@ from bitwright.ir.ops import (
     ConvTranspose,
     CountThresholds,
     Dequantize,
+    IntConv,
+    IntLinear,
     Lookup,
     MaxPool,
     MinPool,
@@ -32,16 +34,19 @@ from bitwright.ir.ops import (
     Sign,
     Softmax,
     Steps,
+    SumPool,
     Value,
 )
-from bitwright.ir.types import Real
 
 # Ops that read an element of each tensor before they write it, and never after.
 _ELEMENTWISE = (
     Activation, AddInt, Arithmetic, BatchNorm, Binarize, Clip, CountThresholds, Dequantize, Lookup,
     Normalize, PRelu, Quantize, Requantize, Sign, Softmax, Steps,
 )  # fmt: skip
-_BY_ROWS = (Conv, ConvTranspose, MaxPool, MinPool, AveragePool)  # can leave room between rows
+# Ops that can leave room between rows.
+_BY_ROWS = (
+    Conv, ConvTranspose, MaxPool, MinPool, AveragePool, IntLinear, IntConv, SumPool,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def _single(scene: _Scene, op: Concat, v: Value) -> bool:
 
 
 def _leaves_room(maker: Layer) -> bool:
-    return isinstance(maker.first, _BY_ROWS) and isinstance(maker.first.inputs[0].elem, Real)
+    return isinstance(maker.first, _BY_ROWS)
 
 
 def _placed(scene: _Scene, inside: Mapping[str, Inside]) -> Placement:

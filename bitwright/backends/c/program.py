@@ -1,12 +1,13 @@
 """The run function: where every tensor lives, which kernels are called, in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bitwright.backends.c.bordered import bordered_layer
 from bitwright.backends.c.constants import without_constant_ops
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.elementwise import integer_layer
+from bitwright.backends.c.general import GENERAL, general_layer
 from bitwright.backends.c.int_conv import conv_layer
 from bitwright.backends.c.int_pool import pool_layer
 from bitwright.backends.c.kernels import KernelSet
@@ -25,9 +26,15 @@ from bitwright.backends.names import Names
 from bitwright.backends.trace import input_names
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import IntConv, IntLinear, MaxPool, MinPool, Requantize, Steps, SumPool
-from bitwright.ir.types import Real
+from bitwright.ir.ops import IntConv, IntLinear, MaxPool, MinPool, Op, Requantize, Steps, SumPool
 
+_SUMS_AND_POOLS: dict[type[Op], Callable[..., Call]] = {
+    IntLinear: linear_layer,
+    IntConv: conv_layer,
+    SumPool: pool_layer,
+    MaxPool: pool_layer,
+    MinPool: pool_layer,
+}
 _LIBRARY = frozenset(["arena", "base", "memcpy", "memset", "size_t", "uint8_t"])
 
 
@@ -199,18 +206,16 @@ def _line(ctx: Context, traces: KernelSet, layer: Layer, model: str) -> Line:
 
 def _call(ctx: Context, layer: Layer) -> Call:
     op = layer.first
-    if isinstance(op, IntLinear):
-        return linear_layer(ctx, layer, op)
-    if isinstance(op, IntConv):
-        return conv_layer(ctx, layer, op)
-    if isinstance(op, SumPool | MaxPool | MinPool) and not isinstance(op.output.elem, Real):
-        return pool_layer(ctx, layer, op)
-    if isinstance(op, Steps | Requantize) and op.classes:
-        return bordered_layer(ctx, layer, op)
     if isinstance(op, MOVES):
         return move_layer(ctx, layer)
+    if isinstance(op, GENERAL):
+        return general_layer(ctx, layer)
     if is_real_op(op):
         return real_layer(ctx, layer)
+    if type(op) in _SUMS_AND_POOLS:
+        return _SUMS_AND_POOLS[type(op)](ctx, layer, op)
+    if isinstance(op, Steps | Requantize) and op.classes:
+        return bordered_layer(ctx, layer, op)
     return integer_layer(ctx, layer)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.elementwise import emit_elementwise, integer_layer
 from bitwright.backends.c.nest import nest_of
-from bitwright.backends.c.real_pool import pool_layer
 from bitwright.backends.c.real_conv import conv_layer, conv_transpose_layer
 from bitwright.backends.c.real_linear import linear_layer, softmax_layer
+from bitwright.backends.c.real_pool import pool_layer
 from bitwright.backends.c.real_post import channel_of, operands_of, post_of
 from bitwright.backends.c.real_reduce import (
     normalize_layer,

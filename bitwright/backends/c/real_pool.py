@@ -6,7 +6,15 @@ import numpy as np
 
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.real_post import Finish, finish_of
-from bitwright.backends.c.windows import AxisText, Loop, axes_of, axis_text, loops_of, place
+from bitwright.backends.c.windows import (
+    AxisText,
+    Loop,
+    axes_of,
+    axis_text,
+    loops_of,
+    parts_from,
+    place,
+)
 from bitwright.backends.layers import Layer
 from bitwright.ir.ops import AveragePool, MaxPool, MinPool
 
@@ -23,6 +31,7 @@ class PoolView:
     axes: tuple[AxisText, ...]
     place: str
     loops: tuple[Loop, ...]
+    parts: int  # outer loops, each round of which gives a part of the sum
     channels: int
     start: str
     step: str
@@ -50,11 +59,12 @@ def pool_layer(ctx: Context, layer: Layer, op: Pool) -> Call:
     finish = finish_of(layer.ops[1:], ctx)
     divisors = _divisors(ctx, layer, op, texts) if isinstance(op, AveragePool) else Divisors("")
     tables = "".join(f", const uint16_t *{n}" for n in divisors.names)
+    loops = loops_of(texts, 1)
     view = PoolView(
         name=f"{kind.lower()}_{'x'.join(map(str, op.window.kernel))}_{x.shape[-1]}",
         note=f"{kind} over {'x'.join(map(str, op.window.kernel))}: {x.type} to {op.output.type}.",
         parameters=f"const float *x{tables}, float *y", axes=texts, place=place(texts),
-        loops=loops_of(texts, 1), channels=x.shape[-1],
+        loops=loops, parts=parts_from(loops) if kind == "AveragePool" else 0, channels=x.shape[-1],
         start=start, step=step, divisor=divisors.text, finish=finish,
         pitch=ctx.pitch(y),
     )  # fmt: skip

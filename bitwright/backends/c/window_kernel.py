@@ -6,9 +6,10 @@ import numpy as np
 
 from bitwright.backends.c.classes import Places, places
 from bitwright.backends.c.context import Context
-from bitwright.backends.c.patch import Axis, Geometry, PatchView
+from bitwright.backends.c.patch import Axis, Geometry, PatchView, objects_of_pixel
 from bitwright.backends.c.row import Signature
-from bitwright.ir.ops import Op, Requantize, Steps
+from bitwright.backends.c.storage import Planes
+from bitwright.ir.ops import Op, Requantize, Steps, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +78,9 @@ def place_text(ctx: Context, signature: Signature, layer: str, found: Places) ->
             signature.add(table.ctype, name, table.name)
             terms.append(f"(size_t){name}[i{k}] * {factor}u")
     return " + ".join(terms)
+
+
+def written_step(ctx: Context, y: Value) -> int:
+    """Return the C objects, in one plane, from one pixel of a result to the next."""
+    s = ctx.storage(y)
+    return objects_of_pixel(s, y.shape[-1]) if isinstance(s, Planes) else ctx.pitch(y)

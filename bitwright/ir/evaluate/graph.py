@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from bitwright.errors import VerifyError
-from bitwright.ir.evaluate import reduce, spatial  # noqa: F401 - they register their ops
+from bitwright.ir.evaluate import general, reduce, spatial  # noqa: F401 - they register their ops
 from bitwright.ir.evaluate.index import index_map
 from bitwright.ir.evaluate.integer import integer
 from bitwright.ir.evaluate.real import align, real
@@ -13,16 +13,20 @@ from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import (
     AddInt,
     Arithmetic,
+    Compare,
     Concat,
+    IntArithmetic,
     IntConv,
     IntLinear,
     Lookup,
+    MatMul,
     MulInt,
     Op,
     Pad,
     Permute,
     Requantize,
     Reshape,
+    Select,
     Steps,
     SumPool,
     Take,
@@ -33,7 +37,8 @@ from bitwright.ir.types import Real
 Tap = Callable[[Op, Array], None]
 _INDEX = (Reshape, Transpose, Permute, Take, Pad, Concat)
 _INTEGER = (IntLinear, IntConv, SumPool, Steps, Requantize, Lookup, AddInt, MulInt)
-_JOINS = (Arithmetic, MulInt, Concat)  # ops that read data operands beyond the first
+_BROADCAST = (Arithmetic, MulInt, IntArithmetic, Compare, Select, MatMul)
+_JOINS = (*_BROADCAST, Concat)  # ops that read data operands beyond the first
 
 
 def evaluate(
@@ -80,7 +85,7 @@ def evaluate_op(op: Op, args: list[Array | None], known: Mapping[str, Array]) ->
     for v, a in zip(op.inputs, args, strict=True):
         if a is None:
             raise VerifyError(f"{op.loc}: {v.name!r} has no value yet")
-        sampled = v.name in known and isinstance(op, Arithmetic | MulInt)
+        sampled = v.name in known and isinstance(op, _BROADCAST)
         arrays.append(align(a, len(op.output.shape)) if sampled else a)
     if isinstance(op, Concat):
         samples = max(a.shape[0] for a, v in zip(arrays, op.inputs, strict=True) if v.name in known)

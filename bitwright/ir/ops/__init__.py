@@ -1,6 +1,16 @@
 """The operations of the IR: one frozen dataclass each; reading this list is reading the IR."""
 
 from bitwright.ir.ops.base import Op, Value, build
+from bitwright.ir.ops.general import (
+    Compare,
+    IntArithmetic,
+    MatMul,
+    Order,
+    Select,
+    ToInt,
+    TopK,
+    Whole,
+)
 from bitwright.ir.ops.index import Concat, Pad, Permute, Reshape, Take, Transpose
 from bitwright.ir.ops.integer import (
     EXACT,
@@ -87,14 +97,21 @@ ALL_OPS: tuple[type[Op], ...] = (
     Lookup,
     AddInt,
     MulInt,
+    IntArithmetic,
+    Compare,
+    Select,
+    ToInt,
+    MatMul,
+    TopK,
 )
 
 __all__ = [
     "ALL_OPS", "EXACT", "Activation", "AddInt", "ArgMax", "Arith", "Arithmetic", "AveragePool",
-    "BatchNorm", "Binarize", "Clip", "Concat", "Conv", "ConvTranspose", "CountThresholds",
-    "Dequantize", "Encoding", "Exactness", "Function", "IntConv", "IntLinear", "Linear",
-    "LocalResponseNorm", "Lookup", "MaxPool", "MinPool", "MulInt", "Normalize", "Op", "PRelu", "Pad",
-    "Permute", "Quantize", "Reduce", "Reduction", "Requantize", "Resample", "Reshape", "Round",
-    "Rounding", "Sign", "Softmax", "Steps", "SumPool", "Take", "Transpose", "Value", "Window",
+    "BatchNorm", "Binarize", "Clip", "Compare", "Concat", "Conv", "ConvTranspose",
+    "CountThresholds", "Dequantize", "Encoding", "Exactness", "Function", "IntArithmetic",
+    "IntConv", "IntLinear", "Linear", "LocalResponseNorm", "Lookup", "MatMul", "MaxPool", "MinPool",
+    "MulInt", "Normalize", "Op", "Order", "PRelu", "Pad", "Permute", "Quantize", "Reduce",
+    "Reduction", "Requantize", "Resample", "Reshape", "Round", "Rounding", "Select", "Sign",
+    "Softmax", "Steps", "SumPool", "Take", "ToInt", "TopK", "Transpose", "Value", "Whole", "Window",
     "build", "plain_window",
 ]  # fmt: skip

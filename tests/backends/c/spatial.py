@@ -20,7 +20,7 @@ from bitwright.ir.ops import (
 )
 from bitwright.ir.ops.integer import class_count
 from bitwright.ir.types import Bipolar, Int, Integral
-from tests.backends.c.networks import Many
+from tests.backends.c.networks import S8, Many
 
 Size = int | tuple[int, ...]
 Classes = tuple[tuple[int, ...], ...]
@@ -104,7 +104,7 @@ def bordered_steps(
     return m.builder.op(Steps, operands, "s", "steps", elem=elem, classes=classes)
 
 
-def bordered_requantize(m: Many, x: Value, shift: int, classes: Classes) -> Value:
+def bordered_requantize(m: Many, x: Value, shift: int, classes: Classes, elem: Int = S8) -> Value:
     """Append a Requantize with multipliers by channel and addends by class and channel."""
     e = x.type.integer
     most = (800 << shift) // max(abs(e.lo), abs(e.hi), 1) + 1
@@ -112,7 +112,7 @@ def bordered_requantize(m: Many, x: Value, shift: int, classes: Classes) -> Valu
     add = m.rng.integers(-(50 << shift), 50 << shift, class_count(classes) * x.shape[-1])
     operands = (x, m.builder.constant("m", mul), m.builder.constant("a", add))
     return m.builder.op(
-        Requantize, operands, "q", "requantize", elem=Int(-128, 127), shift=shift, zero=3,
+        Requantize, operands, "q", "requantize", elem=elem, shift=shift, zero=3,
         rounding=Round.FLOOR, classes=classes,
     )  # fmt: skip
 

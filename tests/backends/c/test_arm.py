@@ -15,7 +15,7 @@ from bitwright.ir.types import Bipolar
 from bitwright.sim.host_c import WARNINGS
 from tests.backends.c.conftest import Writer
 from tests.backends.c.networks import S8, U2, U8, B, Many, N, T
-from tests.backends.c.spatial import Shape, conv
+from tests.backends.c.spatial import Shape, bordered_requantize, conv
 
 START = """
 extern void _start(void);
@@ -61,6 +61,9 @@ def octets() -> Many:
         m.out(conv(m, x, N, 12, replace(around, groups=12, pad=3)))
         m.out(m.requantize(conv(m, x, N, 24, replace(around, groups=12)), Round.FLOOR, 16))
         m.out(m.sign(conv(m, x, N, 33, Shape(1))))
+        m.out(
+            bordered_requantize(m, conv(m, x, N, 5, around), 16, ((0, 1, 1, 0, 2, 0), (0,) * 5), U8)
+        )
         m.out(m.requantize(conv(m, x, N, 8, replace(Shape(2, 2), groups=2)), Round.HALF_EVEN, 12))
     return m
 

@@ -15,11 +15,12 @@ from bitwright.backends.trace import layer_crc
 from bitwright.errors import UnsupportedError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Builder, Graph
-from bitwright.ir.ops import ArgMax, IntLinear, Linear, Op, Round, Value
+from bitwright.ir.ops import ArgMax, IntLinear, Linear, MaxPool, Op, Round, Value
 from bitwright.ir.types import Bipolar, Int, Real, TensorType
 from bitwright.sim.host_c import FLAGS, run_c, trace_c
 from tests.backends.c.conftest import Writer, differences
 from tests.backends.c.networks import S8, U2, B, Many, N, P, T
+from tests.backends.c.spatial import Shape, conv, pool, sum_pool
 from tests.conftest import Golden
 
 HOSTILE = [
@@ -148,6 +149,10 @@ def test_no_float_in_an_integer_network(tree: Writer) -> None:
     for encoding in (B, T, P, N):
         m.out(m.requantize(m.linear(m.input(S8, 1, 40), encoding, 5), Round.HALF_EVEN, 20))
         m.out(m.linear(m.sign(m.linear(m.input(U2, 1, 40), encoding, 33)), encoding, 5))
+        for elem, groups in ((S8, 1), (U2, 1), (Bipolar(), 1), (S8, 8)):
+            a = conv(m, m.input(elem, 1, 5, 4, 8), encoding, 8, Shape(3, 1, (1, 1), groups=groups))
+            h = m.sign(pool(m, m.requantize(a, Round.FLOOR, 32), MaxPool, Shape(2)))
+            m.out(m.requantize(sum_pool(m, h, Shape(3)), Round.HALF_EVEN, 32))
     g = m.graph()
     edge = {v.name: Edge(np.array([0.1]), np.array([0.0])) for v in (*g.inputs, *g.outputs)}
     folder = tree(g, "net", COptions(edge=edge))
@@ -178,25 +183,28 @@ def test_errors_of_run(tree: Writer, tmp_path: Path) -> None:
     assert subprocess.run([compiled(folder, main, tmp_path / "t")], check=False).returncode == 0
 
 
-def test_pack_and_unpack_helpers(tree: Writer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shape", [(1, 70), (1, 2, 3, 35)])
+def test_pack_and_unpack_helpers(tree: Writer, tmp_path: Path, shape: tuple[int, ...]) -> None:
     m = Many(9, samples=3)
-    x, y = m.input(Int(-4, 3), 1, 70), m.input(Bipolar(), 1, 33)
-    m.out(m.sign(m.linear(x, T, 45)))
+    x, y = m.input(Int(-4, 3), *shape), m.input(Bipolar(), 1, 33)
+    dots = m.linear(x, T, 45) if len(shape) == 2 else conv(m, x, T, 45, Shape(2, 1, (1, 0)))
+    m.out(m.sign(dots))
     m.out(m.linear(y, B, 2))
     g = m.graph()
     folder = tree(g)
     codes = ", ".join(map(str, m.data["x0"][2].ravel()))
     want = ", ".join(map(str, evaluate(g, m.data)[g.outputs[0].name][2].ravel()))
+    size, result = x.type.size, dots.type.size
     out = json.loads((folder / "report.json").read_text())["outputs"]
     s, acc = out[0]["parameter"], out[1]["parameter"]
     main = tmp_path / "main.c"
     main.write_text(
         '#include "net.h"\n#include <string.h>\n'
         "static union { uint64_t a; uint8_t b[NET_ARENA_BYTES]; } u;\n"
-        f"static const int8_t codes[70] = {{{codes}}}, want[45] = {{{want}}};\n"
+        f"static const int8_t codes[{size}] = {{{codes}}}, want[{result}] = {{{want}}};\n"
         "static net_x0_t x0[NET_X0_COUNT]; static net_x1_t x1[NET_X1_COUNT];\n"
         f"static net_{s}_t s[NET_{s.upper()}_COUNT]; static net_{acc}_t a[NET_{acc.upper()}_COUNT];\n"
-        "int main(void) { int8_t got[45]; net_pack_x0(codes, x0);\n"
+        f"int main(void) {{ int8_t got[{result}]; net_pack_x0(codes, x0);\n"
         f" const int error = net_run(u.b, x0, x1, s, a); net_unpack_{s}(s, got);\n"
         " return error != 0 || memcmp(got, want, sizeof want) != 0; }\n"
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bitwright.backends.c import COptions, Cpu
-from bitwright.ir.ops import AddInt, Encoding, MaxPool, MinPool, Reshape, Round, Value
+from bitwright.ir.ops import AddInt, Concat, Encoding, MaxPool, MinPool, Reshape, Round, Value
 from bitwright.ir.types import Bipolar, Int, Integral, Ternary
 from tests.backends.c.conftest import Writer, differences
 from tests.backends.c.networks import S4, S8, S16, U2, U4, U8, B, Many, N, P, T
@@ -215,6 +215,7 @@ def chains() -> Many:
                         rounding=Round.FLOOR,
                     )
                 )
+    joined(m)
     h = m.sign(conv(m, m.input(SIGN, 1, 4, 4, 40), B, 40, around))
     m.out(h)
     flat = m.builder.op(Reshape, (h,), "flat", "flat", shape=(1, 640))
@@ -226,6 +227,20 @@ def chains() -> Many:
     )
     m.out(conv(m, turned, B, 5, around))
     return m
+
+
+def joined(m: Many) -> None:
+    """Append results that are written side by side into the result of a Concat."""
+    x = m.input(S8, 1, 4, 5, 6)
+    parts = (
+        m.requantize(conv(m, x, N, 5, Shape(3, 1, (1, 1))), Round.FLOOR, 16),
+        m.requantize(m.linear(x, N, 3), Round.FLOOR, 16),
+        pool(m, x, MaxPool, Shape(3, 1, (1, 1))),
+        m.requantize(sum_pool(m, x, Shape(3, 1, (1, 1))), Round.FLOOR, 16),
+        m.requantize(conv(m, x, N, 6, Shape(3, 1, (1, 1), groups=6)), Round.FLOOR, 16),
+    )
+    both = m.builder.op(Concat, parts, "both", "concat", axis=3)
+    m.out(conv(m, both, N, 4, Shape(1)))
 
 
 GRAPHS = {f.__name__: f for f in (convolutions, odd_ones, pools, borders, chains)}

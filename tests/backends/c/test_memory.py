@@ -1,5 +1,8 @@
 """The arena: nothing overlaps that lives at once, and the plan is near its lower bound."""
 
+import time
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +43,20 @@ def test_short_branches_stay_within_five_percent(sizes: list[tuple[int, int]]) -
     _, plan = planned([(n, i, life) for i, (n, life) in enumerate(sizes)])
 
     assert plan.bytes <= 1.05 * plan.bound
+
+
+def test_many_branches_are_planned_near_the_bound_in_little_time() -> None:
+    rng = np.random.default_rng(4)
+    lives = rng.choice([1, 1, 1, 2, 3, 9], 150)
+    sizes = [
+        (int(n), i, int(k))
+        for i, (n, k) in enumerate(zip(rng.integers(1, 4000, 150), lives, strict=True))
+    ]
+    start = time.process_time()
+    _, plan = planned(sizes)
+
+    assert plan.bytes <= 1.05 * plan.bound
+    assert time.process_time() - start < 2
 
 
 def test_the_plan_is_the_same_every_time() -> None:

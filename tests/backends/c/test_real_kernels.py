@@ -32,6 +32,7 @@ from tests.backends.c.conftest import Writer
 from tests.backends.c.networks import B
 from tests.backends.c.reals import Reals, wrong
 
+
 def activations(m: Reals) -> None:
     b = m.builder
     positive = b.op(Activation, (m.real(2, 7),), "positive", "abs", kind=Function.ABS)

@@ -6,9 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bitwright.backends.c import emit
-from bitwright.backends.layers import layers_of
-from bitwright.backends.names import Names
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.ops import (
     Activation,
@@ -39,7 +36,7 @@ from bitwright.ir.ops import (
     Window,
 )
 from bitwright.ir.types import Bipolar, Int
-from bitwright.sim.host_c import run_c, trace_c
+from bitwright.sim.host_c import run_c
 from tests.backends.c.conftest import Writer
 from tests.backends.c.reals import Reals, wrong
 
@@ -115,6 +112,9 @@ def long_sums(m: Reals) -> None:
         m.out(b.op(Conv, (x, filters), "conv", "conv", window=w))
     x = positive(1, 14, 15, 6)
     m.out(conv(m, x, window((13, 13)), 6, 6))
+    zeros = {"counted_before": (0, 0), "counted_after": (0, 0)}
+    for w in (window((14, 15)), window((13, 12), before=(4, 0), after=(3, 2))):
+        m.out(b.op(AveragePool, (x,), "mean", "mean", window=w, **zeros))
     m.out(b.op(Linear, (positive(2, 1000), m.floats(5, 1000)), "fc", "fc"))
     m.out(b.op(Reduce, (x,), "mean", "mean", kind=Reduction.MEAN, axes=(1, 2)))
     m.out(b.op(Reduce, (x,), "mean", "mean", kind=Reduction.L2, axes=(1, 2, 3)))

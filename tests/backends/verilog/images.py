@@ -42,6 +42,9 @@ def window(
     return Window(kernel, strides or ones, pads[:rank], pads[rank:], dilations or ones)
 
 
+SAME = window((3, 3), pads=(1, 1, 1, 1))
+
+
 @dataclass(frozen=True)
 class Filters:
     """What a convolution has beside its operand."""
@@ -115,7 +118,7 @@ def dense_conv() -> Graph:
         b,
         rng,
         x,
-        Filters(4, Encoding.INTEGER, window((3, 3), pads=(1, 1, 1, 1)), pad=-7, bias=True),
+        Filters(4, Encoding.INTEGER, SAME, pad=-7, bias=True),
     )
     y = requantize(b, rng, y, INT8)
     y = conv(
@@ -136,7 +139,7 @@ def binary_conv() -> Graph:
     """Return a binary network padded by nothing, -1 and +1, its thresholds by border class."""
     b, rng = Builder(["x"]), np.random.default_rng(2)
     x = value("x", Bipolar(), 1, 5, 6, 4)
-    y = conv(b, rng, x, Filters(6, Encoding.BIPOLAR, window((3, 3), pads=(1, 1, 1, 1))))
+    y = conv(b, rng, x, Filters(6, Encoding.BIPOLAR, SAME))
     y = classed_steps(b, rng, y, ((0, 1, 1, 1, 2), (0, 1, 1, 1, 1, 2)))
     y = conv(
         b,
@@ -163,7 +166,7 @@ def separable() -> Graph:
         b,
         rng,
         x,
-        Filters(6, Encoding.INTEGER, window((3, 3), pads=(1, 1, 1, 1)), groups=6, bias=True),
+        Filters(6, Encoding.INTEGER, SAME, groups=6, bias=True),
     )
     y = requantize(b, rng, y, INT8)
     y = conv(b, rng, y, Filters(9, Encoding.TERNARY, window((2, 3), pads=(1, 1, 0, 1)), groups=3))
@@ -183,12 +186,11 @@ def residual_conv() -> Graph:
     """Return a residual block, a join of three and a slice of channels; two outputs."""
     b, rng = Builder(["x"]), np.random.default_rng(4)
     x = value("x", INT8, 1, 6, 5, 4)
-    same = window((3, 3), pads=(1, 1, 1, 1))
-    y = requantize(b, rng, conv(b, rng, x, Filters(4, Encoding.INTEGER, same, bias=True)), INT8)
-    y = requantize(b, rng, conv(b, rng, y, Filters(4, Encoding.INTEGER, same)), INT8)
+    y = requantize(b, rng, conv(b, rng, x, Filters(4, Encoding.INTEGER, SAME, bias=True)), INT8)
+    y = requantize(b, rng, conv(b, rng, y, Filters(4, Encoding.INTEGER, SAME)), INT8)
     how = {"mul_a": 3, "mul_b": 2, "add": 1, "shift": 2, "zero": 0, "rounding": Round.HALF_EVEN}
     total = b.op(AddInt, (y, x), "total", "add", elem=INT8, **how)
-    less = b.op(MinPool, (total,), "least", "least", window=window((3, 3), pads=(1, 1, 1, 1)))
+    less = b.op(MinPool, (total,), "least", "least", window=SAME)
     narrow = steps(b, rng, total, [0, 1, 2], Int(0, 2))
     y = b.op(Concat, (less, narrow, x), "all", "concat", axis=3)
     index = b.constant("index", np.array([11, 0, 5, 4, 3]))
