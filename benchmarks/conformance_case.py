@@ -134,13 +134,15 @@ def frozen(case: Case, names: Sequence[str]) -> Any:
 def measure(case: Case, cache: Path | None) -> Result:
     """Compile and run a test: as it is, else with its parameters made constant.
 
+    An input without elements (CastLike's type) is a constant from the start.
+
     What cannot be compiled with a sentence is refused; all else that goes wrong has failed.
     """
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(SECONDS)
     try:
         names = frozen_names(case)
-        first = _attempt(case, (), cache)
+        first = _attempt(case, [n for n, a in case.inputs.items() if not a.size], cache)
         if first.result == REFUSED and names:
             return _attempt(case, names, cache)
         return first

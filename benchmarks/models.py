@@ -32,7 +32,8 @@ MEGABYTES = 8000  # of the row's own process
 POLL = 0.2
 HEAD = (
     "model", "sha256", "options", "rungs passed", "accuracy", "RAM", "/ bound", "flash",
-    "cycles", "measured", "FIFO bits", "/ least", "line bits", "multipliers", "compile s", "MB", "verify s", "commit",
+    "cycles", "measured", "FIFO bits", "/ least", "line bits", "multipliers",
+    "compile s", "MB", "verify s", "commit",
 )  # fmt: skip
 TEXT = """# Models
 
@@ -44,8 +45,8 @@ model → that of the device's program, on 1,000 test images; where labels would
 both choose alike. The samples then run through the generated C, all of them, or some of them through
 the RTL, with equal results. RAM is the arena in bytes, and over its lower bound; flash the bytes of
 weights and thresholds. Cycles are those of a frame, as predicted and as measured; FIFO bits also over
-their least where that is known; line bits are the buffers of sliding windows. Compile is seconds and peak MB of the process, verify seconds on a busy machine with a
-cold Verilator build.
+their least where that is known; line bits are the buffers of sliding windows. Compile is seconds and
+peak MB of the process, verify seconds on a busy machine with a cold Verilator build.
 """
 
 

@@ -133,7 +133,12 @@ def lower(graph: Graph, options: CompileOptions) -> Program:
             return whole_model(graph)
     elif not has_quantizers(graph) and not any(is_integral(v.elem) for v in graph.inputs):
         raise CompileError(NOTHING_QUANTIZED)
-    program = integerize(graph)
+    try:
+        program = integerize(graph)
+    except CompileError as error:  # quantizers alone, without a sum that reads their codes
+        if options.output is not OutputKind.MODEL or str(error) != NOTHING_QUANTIZED:
+            raise
+        return whole_model(graph)
     program.verify()
     program = replace(program, body=run(program.body, INTEGER))
     if options.output is not OutputKind.MODEL:

@@ -83,11 +83,12 @@ class CompileOptions:
     name: str | None = None
     keep_batch: bool = False  # the batch that the model fixes, instead of 1
 
-
     def __post_init__(self) -> None:
         """Raise CompileError where a choice lacks another or excludes it."""
         if (self.fps is None) != (self.clock is None):
-            raise CompileError("--fps needs the clock in MHz, --clock the frames a second: give both")
+            raise CompileError(
+                "--fps needs the clock in MHz, --clock the frames a second: give both"
+            )
         if self.fps is not None and self.clock is not None and min(self.fps, self.clock) <= 0:
             raise CompileError(f"--fps {self.fps:g} and --clock {self.clock:g} must be positive")
         if self.fps is not None and self.cycles is not None:
@@ -124,7 +125,9 @@ def read_lanes(path: Path) -> dict[str, tuple[int, int]]:
     for name, entry in found.items() if isinstance(found, dict) else [("", None)]:
         numbers = [entry.get(n) for n in ("pe", "simd")] if isinstance(entry, dict) else [None]
         if not all(type(n) is int and n > 0 for n in numbers):
-            raise CompileError(f"--fold {path}: {name!r} needs whole numbers pe and simd, at least 1")
+            raise CompileError(
+                f"--fold {path}: {name!r} needs whole numbers pe and simd, at least 1"
+            )
         lanes[name] = (numbers[0], numbers[1])
     return lanes
 

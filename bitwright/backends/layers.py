@@ -15,6 +15,7 @@ from bitwright.ir.ops import (
     IntConv,
     IntLinear,
     Linear,
+    MulInt,
     Op,
     PRelu,
     Requantize,
@@ -24,7 +25,7 @@ from bitwright.ir.ops import (
     Value,
 )
 
-_INTEGER_SUMS = (IntLinear, IntConv, SumPool)
+_INTEGER_SUMS = (IntLinear, IntConv, SumPool, MulInt)
 _REAL_HOSTS = (Conv, ConvTranspose, Linear, AveragePool, Arithmetic, BatchNorm)
 _BY_CHANNEL = (Conv, ConvTranspose, Linear)  # whose kernels know the channel of a result
 

@@ -1,6 +1,6 @@
 """What an importer works with: the tensors known so far, and the graph that grows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -10,19 +10,43 @@ import numpy as np
 from bitwright.errors import CompileError, VerifyError
 from bitwright.frontend.messages import Refusal, plain, show
 from bitwright.frontend.node import Node
-from bitwright.frontend.tensors import Constant, check_size
+from bitwright.frontend.tensors import BOOLEAN, Constant, check_size
 from bitwright.ir.evaluate import evaluate_constant
 from bitwright.ir.graph import Array, Builder, interval_of
-from bitwright.ir.ops import Dequantize, Op, Value, build
+from bitwright.ir.ops import (
+    Compare,
+    Dequantize,
+    IntArithmetic,
+    Op,
+    Order,
+    Value,
+    Whole,
+    build,
+)
 from bitwright.ir.types import Element, Int, Real, TensorType
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`difference >= 0`, or its negation: a bool that only Where, Cast and Not may read."""
+    """`difference >= 0`, or its negation: a bool not computed yet, `kind(*operands)` in full.
+
+    A binarization reads the difference alone; anything else needs the bools themselves.
+    """
 
     difference: Value
-    negated: bool = False
+    kind: Order
+    operands: tuple[Value, Value]
+    negated: bool = False  # the difference, against `kind` as well where `flipped`
+    flipped: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the bools."""
+        return self.difference.shape
+
+    def turned_over(self) -> "Comparison":
+        """Return the comparison that holds where this one does not."""
+        return replace(self, negated=not self.negated, flipped=not self.flipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,7 @@ class Context:
         self.folder = folder
         self.computed = 0  # bytes of constants computed so far
         self.whole: set[str] = set()  # tensors of integer type whose values are held as reals
+        self.kinds: dict[str, int] = {}  # ONNX types of integer tensors that are computed
         self.builder = Builder(sorted(names))
         self.env: dict[str, Operand] = {}
         self._made: dict[str, Op] = {}
@@ -78,15 +103,37 @@ class Context:
         """Return an input as a value, real or integer; constants keep their kind."""
         found = self.get(node, index)
         if isinstance(found, Comparison):
-            raise Refusal(
-                "it reads the result of a comparison, which only Where, Cast and Not may",
-                "write the binarization as Where(x >= 0, 1, -1)",
-            )
+            return self.bools(node.inputs[index], found)
         if isinstance(found, Constant):
             return self.place(node.inputs[index], found)
         if isinstance(found, Unavailable):
             raise Behind
         return found
+
+    def bools(self, name: str, found: Comparison) -> Value:
+        """Return a comparison as the integers 0 and 1, computed when they are first read."""
+        if name not in self._placed:
+            a, b = found.operands
+            key = self.builder.unique(f"{name}.holds") if found.flipped else name
+            op: Op = build(Compare, (a, b), key, name, kind=found.kind)
+            if found.flipped:
+                self.builder.add(op)
+                one = self.constant(f"{name}.one", 1)
+                flip, elem = (op.output, one), Int(0, 1)
+                op = build(IntArithmetic, flip, name, name, kind=Whole.XOR, elem=elem)
+            self._made[name] = op
+            self._placed[name] = self.builder.add(op)
+            self.kinds[name] = BOOLEAN
+        return self._placed[name]
+
+    def kind_of(self, node: Node, index: int) -> int:
+        """Return the ONNX type of an input of integers, 0 where it is not known."""
+        found = self.get(node, index)
+        if isinstance(found, Constant):
+            return found.data_type
+        if isinstance(found, Comparison):
+            return BOOLEAN
+        return self.kinds.get(node.inputs[index], 0)
 
     def real(self, node: Node, index: int) -> Value:
         """Return an input as a real value; an integer constant becomes codes and a Dequantize."""

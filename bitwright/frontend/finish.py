@@ -30,7 +30,7 @@ def _output(ctx: Context, name: str) -> Value:
         raise CompileError(f"the model's output {show(name)} is never set")
     found = ctx.env[name]
     if isinstance(found, Comparison):
-        raise CompileError(f"the model's output {show(name)} is a bool; cast it to float")
+        return ctx.bools(name, found)
     if isinstance(found, Unavailable):
         raise CompileError(f"the model's output {show(name)} cannot be computed: {found.reason}")
     if isinstance(found, Constant):

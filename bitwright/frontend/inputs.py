@@ -4,7 +4,7 @@ from typing import Any
 
 from bitwright.errors import CompileError, UnsupportedError
 from bitwright.frontend.messages import plain, show
-from bitwright.frontend.tensors import INTEGER_TYPES, REAL_TYPES, check_size, type_name
+from bitwright.frontend.tensors import REAL_TYPES, check_size, element_type, type_name
 from bitwright.ir.ops import Value
 from bitwright.ir.types import Element, Real, TensorType
 
@@ -60,8 +60,9 @@ def _dimension(dim: Any, index: int, batch: int, name: str) -> int:
 def _element(kind: int, name: str) -> Element:
     if kind in REAL_TYPES:
         return Real()
-    if kind in INTEGER_TYPES:
-        return INTEGER_TYPES[kind]
+    elem = element_type(kind)
+    if elem is not None:
+        return elem
     raise UnsupportedError(
         f"input {name} is of type {plain(type_name(kind))}; floats and integers are accepted"
     )

@@ -12,8 +12,10 @@ from bitwright.frontend.inputs import fixed_batch, input_value, real_inputs
 from bitwright.frontend.messages import Refusal, Refused, plain, report, show
 from bitwright.frontend.node import Node, read_node
 from bitwright.frontend.onnx_file import MAX_FILE, opset_of, read_model
-from bitwright.frontend.tensors import decode
+from bitwright.frontend.tensors import INTEGER_TYPES, decode
 from bitwright.ir.graph import Graph
+from bitwright.ir.ops import Quantize, Value
+from bitwright.ir.types import is_integral
 
 # what keeps integers that are held as reals (the int32 result of MatMulInteger) exact
 _KEEPS_WHOLE = {"Add", "Sub", "Mul", "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze"}
@@ -42,6 +44,7 @@ def load_model(path: Path, *, keep_batch: bool = False) -> Graph:
     ctx = Context(opset_of(model), _names(proto, nodes), batch, path.parent)
     values = [input_value(v, ctx.batch) for v in inputs]
     ctx.env.update({v.name: v for v in values})
+    ctx.kinds.update({v.name: v.type.tensor_type.elem_type for v in inputs})
     _constants(ctx, proto, path)
     refused = _import_nodes(ctx, nodes, functions)
     if refused:
@@ -117,6 +120,21 @@ def _import_node(ctx: Context, node: Node, functions: set[tuple[str, str]]) -> O
 
 def _bind(ctx: Context, node: Node, result: Operand) -> None:
     """Make the results known under their ONNX names; an importer may have set others itself."""
+    _bind_names(ctx, node, result)
+    first = ctx.kinds.get(node.inputs[0], 0) if node.inputs else 0
+    for name in node.outputs:
+        found = ctx.env.get(name)
+        if name and isinstance(found, Value) and is_integral(found.elem):
+            ctx.kinds.setdefault(name, _kind(ctx, found, first))
+
+
+def _kind(ctx: Context, value: Value, first: int) -> int:
+    """Return the ONNX type of an integer result: a quantizer's, else that of the first operand."""
+    own = next((k for k, elem in INTEGER_TYPES.items() if elem == value.elem), 0)
+    return own if isinstance(ctx.producer(value), Quantize) else first or own
+
+
+def _bind_names(ctx: Context, node: Node, result: Operand) -> None:
     for i, name in enumerate(node.outputs):
         if i == 0:
             ctx.env.setdefault(name, result)

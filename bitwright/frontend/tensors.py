@@ -46,6 +46,8 @@ INTEGER_TYPES: dict[int, Int] = {
     TensorProto.INT64: Int(-(1 << 63), (1 << 63) - 1),
 }
 
+BOOLEAN = int(TensorProto.BOOL)
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
@@ -69,6 +71,11 @@ def type_name(data_type: int) -> str:
         return str(TensorProto.DataType.Name(data_type)).lower()
     except ValueError:
         return f"type {data_type}"
+
+
+def element_type(data_type: int) -> Int | None:
+    """Return all values of an integer type or of bool; None for any other type."""
+    return Int(0, 1) if data_type == BOOLEAN else INTEGER_TYPES.get(data_type)
 
 
 def check_size(what: str, shape: tuple[int, ...], item_bytes: int = 1) -> None:

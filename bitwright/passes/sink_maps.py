@@ -43,6 +43,8 @@ from bitwright.passes.map_chain import Moved, emit, inverse, reshaped, transpose
 _SCALAR = (Activation, Clip, Binarize, Sign)
 _BY_AXIS = (BatchNorm, Quantize, Dequantize, CountThresholds)
 _ALONG = (Concat, Take, Resample, ArgMax, Softmax)
+_KEEPING_AXES = (*_SCALAR, *_BY_AXIS, Arithmetic, PRelu, AddInt, Pad, Concat, Take, Resample)
+_LEAST_RANK = 3
 _MANY = 1 << 24  # elements beyond which an order is not written out
 
 
@@ -90,12 +92,40 @@ def sink_maps(graph: Graph) -> Graph:
     b = Builder([*graph.values(), *graph.constants])
     b.constants = dict(graph.constants)
     s = _Sinking(graph, b, outputs={v.name for v in graph.outputs})
+    for v, loc in _channels_first(graph).items():
+        _enter(s, v, loc)
     for op in graph.ops:
         _step(s, op)
     for v in graph.outputs:
         if v.name in s.moved:
             _deliver(s, v)
     return replace(graph, ops=tuple(b.ops), constants=b.constants)
+
+
+def _channels_first(graph: Graph) -> dict[Value, str]:
+    """Return the inputs that some node reads channels last, and the node."""
+    found: dict[Value, str] = {}
+    for v in graph.inputs:
+        reached = {v.name}
+        for op in graph.ops:
+            if not any(x.name in reached for x in op.inputs):
+                continue
+            if isinstance(op, Transpose) and op.perm == _to_last(len(op.perm)):
+                found.setdefault(v, op.loc)
+            if isinstance(op, _KEEPING_AXES):
+                reached.add(op.name)
+    return {v: loc for v, loc in found.items() if v not in graph.outputs}
+
+
+def _to_last(rank: int) -> tuple[int, ...]:
+    return (0, *range(2, rank), 1) if rank >= _LEAST_RANK else ()
+
+
+def _enter(s: _Sinking, v: Value, loc: str) -> None:
+    """Read the input channels last; whatever reads it as it came reads it transposed back."""
+    perm = _to_last(len(v.shape))
+    x = s.b.op(Transpose, (v,), f"{v.name}:last", loc, perm=perm)
+    s.moved[v.name] = transposed(unmoved(x), inverse(perm))
 
 
 def _deliver(s: _Sinking, v: Value) -> None:

@@ -6,16 +6,18 @@ from math import prod
 import numpy as np
 
 from bitwright.backends.c.context import Call, Context
-from bitwright.backends.c.nest import Nest, contiguous, nest_of
+from bitwright.backends.c.nest import Nest, Strides, broadcast_strides, contiguous, nest_of
 from bitwright.backends.c.post import (
     Built,
     Post,
     absorb_constants,
+    keep,
     lookup,
     requantize,
     scaled,
     signed_literal,
     steps,
+    value_type,
     widths,
 )
 from bitwright.backends.c.real_post import Stage, finish_of
@@ -31,9 +33,11 @@ from bitwright.ir.ops import (
     Compare,
     IntArithmetic,
     Lookup,
+    MulInt,
     Op,
     Requantize,
     Steps,
+    Value,
 )
 
 _NOTES = {
@@ -64,6 +68,7 @@ class ElementwiseView:
     dims: tuple[int, ...]
     operands: tuple[Operand, ...]
     channel: str
+    before: str  # what the operands make of `acc`, unless one of them is it
     post: Post
     after: tuple[Stage, ...]
     result: str
@@ -83,12 +88,14 @@ class ArgMaxView:
     inner: int
 
 
-def emit_elementwise(ctx: Context, layer: Layer, built: Built, nest: Nest, kind: str) -> Call:
+def emit_elementwise(
+    ctx: Context, layer: Layer, built: Built, nest: Nest, kind: str, before: str = ""
+) -> Call:
     """Return the call of a loop that reads each operand of `nest` and applies `built`.
 
-    What the layer's further ops make of it follows.
+    What the layer's further ops make of it follows, unless `built` says it all behind `before`.
     """
-    y, finish = ctx.storage(layer.output), finish_of(layer.ops[1:], ctx, "v")
+    y, finish = ctx.storage(layer.output), finish_of(() if before else layer.ops[1:], ctx, "v")
     operands, parameters, arguments = [], [], []
     for operand in nest.operands:
         s = ctx.storage(operand.value)
@@ -109,6 +116,7 @@ def emit_elementwise(ctx: Context, layer: Layer, built: Built, nest: Nest, kind:
         dims=nest.dims,
         operands=tuple(operands),
         channel=nest.channel,
+        before=before,
         post=built.post,
         after=finish.stages,
         result=finish.result,
@@ -135,13 +143,35 @@ def integer_layer(ctx: Context, layer: Layer) -> Call:
     if isinstance(op, AddInt):
         nest = nest_of(op.output.shape, [(v, contiguous(v.shape)) for v in op.inputs])
         return emit_elementwise(ctx, layer, _add(op), nest, "sum of two")
+    if isinstance(op, MulInt):
+        return _product(ctx, layer, op)
     x = op.inputs[0]
-    rank = len(x.shape)
-    stride = tuple(int(i == rank - 1) for i in range(rank))
+    stride = _last_axis(x)
     built = _post(ctx, op)
     per_channel = any(p.name != "code" or isinstance(op, Steps) for p in built.post.params)
     nest = nest_of(x.shape, [(x, contiguous(x.shape))], stride if per_channel else None)
     return emit_elementwise(ctx, layer, built, nest, "element by element")
+
+
+def _last_axis(x: Value) -> Strides:
+    return tuple(int(i == len(x.shape) - 1) for i in range(len(x.shape)))
+
+
+def _product(ctx: Context, layer: Layer, op: MulInt) -> Call:
+    """Return the call of a product and of the one function that follows it."""
+    y = op.output
+    built = _post(ctx, layer.last) if len(layer.ops) > 1 else keep(op.elem)
+    walks = [(v, broadcast_strides(v.shape, len(y.shape))) for v in op.inputs]
+    nest = nest_of(y.shape, walks, _last_axis(y) if built.post.per_channel else None)
+    named = zip(nest.operands, ("left", "right"), strict=True)
+    nest = replace(nest, operands=tuple(replace(o, var=var) for o, var in named))
+    acc_t = value_type(op.elem)
+    left, right = (
+        f"({acc_t})({var} - {signed_literal(zero)})" if zero else f"({acc_t}){var}"
+        for var, zero in (("left", op.zero_a), ("right", op.zero_b))
+    )
+    before = f"const {acc_t} acc = {left} * {right};"
+    return emit_elementwise(ctx, layer, built, nest, "product of two", before)
 
 
 def _post(ctx: Context, op: Op) -> Built:

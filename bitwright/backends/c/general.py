@@ -9,7 +9,7 @@ import numpy as np
 from bitwright.backends.c.context import Call, Context
 from bitwright.backends.c.elementwise import emit_elementwise
 from bitwright.backends.c.nest import broadcast_strides, index_text, merge, nest_of, part_of
-from bitwright.backends.c.post import Built, Post, signed_literal, value_type
+from bitwright.backends.c.post import Built, Post, value_type
 from bitwright.backends.c.storage import REAL_T, Storage
 from bitwright.backends.c.tables import real_literal
 from bitwright.backends.layers import Layer
@@ -97,11 +97,16 @@ def _expression(op: Op, value_t: str) -> str:
     if isinstance(op, Select):
         return f"acc != 0 ? ({value_t})other : ({value_t})third"
     if isinstance(op, ToInt):
-        lo, hi = (real_literal(float(np.float32(end))) for end in (op.elem.lo, op.elem.hi))
-        ends = signed_literal(op.elem.lo), signed_literal(op.elem.hi)
-        return f"acc >= {hi} ? {ends[1]} : (acc > {lo} ? ({value_t})acc : {ends[0]})"
+        return _cut(op, value_t)
     assert isinstance(op, IntArithmetic)
     return _integer(op, value_t)
+
+
+def _cut(op: ToInt, value_t: str) -> str:
+    bits = op.reach.bits
+    lo, hi = (real_literal(float(np.float32(end))) for end in (op.reach.lo, op.reach.hi))
+    cut = f"(acc >= {hi} ? INT{bits}_MAX : (acc > {lo} ? (int{bits}_t)acc : INT{bits}_MIN))"
+    return cut if op.elem == op.reach else _wrapped(f"(uint{bits}_t){cut}", op.elem, value_t, bits)
 
 
 def _integer(op: IntArithmetic, value_t: str) -> str:

@@ -27,6 +27,7 @@ from bitwright.ir.ops import (
     Lookup,
     MaxPool,
     MinPool,
+    MulInt,
     Normalize,
     PRelu,
     Quantize,
@@ -41,7 +42,7 @@ from bitwright.ir.ops import (
 # Ops that read an element of each tensor before they write it, and never after.
 _ELEMENTWISE = (
     Activation, AddInt, Arithmetic, BatchNorm, Binarize, Clip, CountThresholds, Dequantize, Lookup,
-    Normalize, PRelu, Quantize, Requantize, Sign, Softmax, Steps,
+    MulInt, Normalize, PRelu, Quantize, Requantize, Sign, Softmax, Steps,
 )  # fmt: skip
 # Ops that can leave room between rows.
 _BY_ROWS = (

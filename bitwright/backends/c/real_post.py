@@ -191,11 +191,12 @@ def _(op: Quantize, ctx: Context) -> Built:
     value_t = value_type(op.elem)
     near = op.rounding in {Rounding.HALF_EVEN, Rounding.FLOOR, Rounding.CEIL}
     parity = np.unique(zero % 2)
-    if near and parity.size == 1 and parity[0] in {0, 1}:
+    whole = bool(np.isin(parity, (0, 1)).all())
+    if whole and (op.zero_after or (near and parity.size == 1)):
         # an integer zero is added after rounding: before, float32 would round once more
         lo, hi = (f"({real_literal(end)} - ZERO)" for end in (op.elem.lo, op.elem.hi))
         value = f"fminf(fmaxf(acc / SCALE, {lo}), {hi})"
-        odd = op.rounding is Rounding.HALF_EVEN and parity[0] == 1
+        odd = op.rounding is Rounding.HALF_EVEN and parity[0] == 1 and not op.zero_after
         text = f"({value_t})({rounded(op.rounding, 't', ties_to_odd=odd)} + ZERO)"
     else:
         lo, hi = real_literal(op.elem.lo), real_literal(op.elem.hi)

@@ -6,6 +6,7 @@ import numpy as np
 
 from bitwright.errors import CompileError
 from bitwright.frontend.context import Context, per_axis
+from bitwright.frontend.importers import integers
 from bitwright.frontend.importers.signs import as_sign
 from bitwright.frontend.messages import Refusal, show
 from bitwright.frontend.node import Node
@@ -26,6 +27,8 @@ _KINDS = {
 
 def binary(ctx: Context, node: Node) -> Value:
     """Import Add, Sub, Mul, Div of two tensors, either of which may be constant."""
+    if integers.all_integers(ctx, node):
+        return integers.arithmetic(ctx, node)
     a, b = ctx.real(node, 0), ctx.real(node, 1)
     _check_batch(ctx, (a, b))
     kind = _KINDS[node.op_type]
@@ -57,6 +60,8 @@ def _rescaled(ctx: Context, node: Node, q: Value, factor: Value) -> Value | None
 
 def variadic(ctx: Context, node: Node, name: str = "") -> Value:
     """Import Min, Max, Sum of any number of tensors as a chain, the last result under a part name."""
+    if integers.all_integers(ctx, node):
+        return integers.arithmetic(ctx, node)
     values = [ctx.real(node, i) for i in range(len(node.inputs))]
     if len(values) == 1:
         return values[0]
@@ -72,9 +77,13 @@ def power(ctx: Context, node: Node) -> Value:
     """Import Pow; the exponent may be an integer constant."""
     x = ctx.real(node, 0)
     exponent = ctx.value(node, 1)
+    numbers = ctx.folded(exponent)
     if not isinstance(exponent.elem, Real):
-        numbers = ctx.array(node, 1).astype(np.float32)
-        exponent = ctx.constant(f"{node.inputs[1]}.real", numbers)
+        exponent = (
+            integers.as_reals(ctx, node, exponent, "exponent")
+            if numbers is None
+            else ctx.constant(f"{node.inputs[1]}.real", numbers.astype(np.float32))
+        )
     return ctx.emit(Arithmetic, (x, exponent), node, kind=Arith.POW)
 
 
@@ -87,6 +96,8 @@ def prelu(ctx: Context, node: Node) -> Value:
 
 def clip(ctx: Context, node: Node) -> Value:
     """Import Clip, its bounds attributes (before version 11) or constant inputs."""
+    if integers.all_integers(ctx, node):
+        return integers.clip(ctx, node)
     x = ctx.real(node, 0)
     lo = ctx.scalar(node, 1) if node.has_input(1) else node.real("min", -inf)
     hi = ctx.scalar(node, 2) if node.has_input(2) else node.real("max", inf)

@@ -1,13 +1,28 @@
 """What ends a classifier: softmax and the choice of the greatest."""
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from onnx import TensorProto
 
 from bitwright.errors import CompileError
 from bitwright.frontend.context import Context, Operand, Unavailable
-from bitwright.frontend.messages import Refusal
 from bitwright.frontend.node import Node
 from bitwright.frontend.shape_rules import axis_of
-from bitwright.ir.ops import Activation, ArgMax, Function, Reshape, Softmax, Value
+from bitwright.ir.ops import (
+    Activation,
+    ArgMax,
+    Function,
+    IntArithmetic,
+    Reshape,
+    Softmax,
+    Take,
+    TopK,
+    Value,
+    Whole,
+)
+from bitwright.ir.types import Int
 
 _ONE_AXIS = 13  # from this version on softmax runs over one axis
 
@@ -26,30 +41,54 @@ def softmax_axes(opset: int, node: Node, rank: int) -> dict[str, Any]:
 
 
 def arg_max(ctx: Context, node: Node) -> Value:
-    """Import ArgMax, and ArgMin of reals as that of the negated ones; ties go to the lowest index."""
-    if node.integer("select_last_index", 0):
-        raise Refusal("it takes the last of equal elements", "use select_last_index = 0")
+    """Import ArgMax, and ArgMin of reals as that of the negated ones.
+
+    Of equal elements the one with the lowest index counts, with `select_last_index` the highest.
+    """
     x = ctx.value(node, 0)
     if node.op_type == "ArgMin":
         x = ctx.emit(Activation, (ctx.real(node, 0),), node, "negated", kind=Function.NEG)
     axis = axis_of(node.integer("axis", 0), len(x.shape), node.loc)
-    if node.integer("keepdims", 1):
-        return ctx.emit(ArgMax, (x,), node, axis=axis)
-    index = ctx.emit(ArgMax, (x,), node, "index", axis=axis)
+    keep = bool(node.integer("keepdims", 1))
+    ctx.kinds[node.out] = int(TensorProto.INT64)
+    if node.integer("select_last_index", 0):
+        index = _last_index(ctx, node, x, axis, "" if keep else "index")
+    else:
+        index = ctx.emit(ArgMax, (x,), node, "" if keep else "index", axis=axis)
+    if keep:
+        return index
     return ctx.emit(Reshape, (index,), node, shape=x.shape[:axis] + x.shape[axis + 1 :])
 
 
+def _last_index(ctx: Context, node: Node, x: Value, axis: int, part: str) -> Value:
+    """Return the index of the greatest element, the highest of equals: found from the end."""
+    last = x.shape[axis] - 1
+    ctx.account(node, (last + 1,))
+    order = ctx.constant(f"{node.out}.reversed", np.arange(last, -1, -1))
+    turned = ctx.emit(Take, (x, order), node, "turned", axis=axis)
+    from_end = ctx.emit(ArgMax, (turned,), node, "from_end", axis=axis)
+    whole = Int(0, (1 << max(last.bit_length(), 1)) - 1)
+    count = ctx.constant(f"{node.out}.last", last)
+    return ctx.emit(IntArithmetic, (count, from_end), node, part, kind=Whole.SUB, elem=whole)
+
+
 def top_k(ctx: Context, node: Node) -> Operand:
-    """Import TopK with k = 1 whose indices are read: an ArgMax."""
+    """Import TopK with a constant k; its only greatest element is an ArgMax."""
     x = ctx.value(node, 0)
     k = ctx.scalar(node, 1) if node.has_input(1) else node.integer("k", 0)
-    if k != 1 or not node.integer("largest", 1):
-        raise Refusal(f"it takes k = {k:g} elements", "only the greatest one is handled")
     axis = axis_of(node.integer("axis", -1), len(x.shape), node.loc)
-    if len(node.outputs) < 2 or not node.outputs[1]:  # noqa: PLR2004 - values and indices
-        raise CompileError(f"{node.loc}: TopK has no output of indices")
-    index = Node(node.op_type, node.domain, node.loc, node.inputs, node.outputs[1:], {})
-    ctx.env[node.outputs[1]] = ctx.emit(ArgMax, (x,), index, axis=axis)
-    return Unavailable(
-        "it reads the values of a TopK, of which only the indices are computed", "read the indices"
-    )
+    if not 1 <= k <= x.shape[axis]:
+        raise CompileError(f"{node.loc}: takes k = {k:g} of {x.shape[axis]} elements")
+    largest = bool(node.integer("largest", 1))
+    how = {"axis": axis, "k": int(k), "largest": largest}
+    if len(node.outputs) > 1 and node.outputs[1]:
+        index = replace(node, outputs=node.outputs[1:])
+        ctx.kinds[index.out] = int(TensorProto.INT64)
+        ctx.env[index.out] = (
+            ctx.emit(ArgMax, (x,), index, axis=axis)
+            if k == 1 and largest
+            else ctx.emit(TopK, (x,), index, **how, places=True)
+        )
+    if not node.out:
+        return Unavailable()
+    return ctx.emit(TopK, (x,), node, **how)

@@ -3,7 +3,7 @@
 from bitwright.frontend.context import Comparison, Context
 from bitwright.frontend.messages import Refusal, show
 from bitwright.frontend.node import Node
-from bitwright.frontend.tensors import BOOLEAN, INTEGER_TYPES, element_type, type_name
+from bitwright.frontend.tensors import BOOLEAN, element_type, type_name
 from bitwright.ir.ops import (
     Compare,
     Dequantize,
@@ -11,6 +11,7 @@ from bitwright.ir.ops import (
     Order,
     Reduce,
     Reduction,
+    Select,
     ToInt,
     Value,
     Whole,
@@ -128,6 +129,16 @@ def negation(ctx: Context, node: Node) -> Value | Comparison:
     return complement(ctx, node, ctx.codes(node, 0), code_type(ctx, node))
 
 
+def select(ctx: Context, node: Node) -> Value:
+    """Import Where of a bool tensor and two tensors of one type."""
+    condition, a, b = ctx.codes(node, 0), ctx.value(node, 1), ctx.value(node, 2)
+    if isinstance(a.elem, Real) or isinstance(b.elem, Real):
+        a, b = ctx.real(node, 1), ctx.real(node, 2)
+    else:
+        ctx.kinds[node.out] = ctx.kind_of(node, 1) or ctx.kind_of(node, 2)
+    return ctx.emit(Select, (condition, a, b), node)
+
+
 def nonzero(ctx: Context, node: Node, x: Value) -> Value:
     """Return 1 where a number is not 0, else 0: a cast to bool."""
     zero = ctx.constant(f"{node.out}.zero", 0.0 if isinstance(x.elem, Real) else 0)
@@ -164,6 +175,3 @@ def code_type(ctx: Context, node: Node) -> Int:
         what = f"is {type_name(known)}" if known else "is not known"
         raise Refusal(f"the type of its integers {what}", "insert a Cast to int32 before it")
     return elem
-
-
-__all__ = ["INTEGER_TYPES", "all_integers"]

@@ -1,4 +1,4 @@
-"""Dot products with constant weights, and batch normalization."""
+"""Dot products with constant weights, matrix products, and batch normalization."""
 
 import numpy as np
 
@@ -7,16 +7,44 @@ from bitwright.frontend.context import Context, finite, per_axis
 from bitwright.frontend.messages import Refusal, show
 from bitwright.frontend.node import Node
 from bitwright.ir.graph import Array
-from bitwright.ir.ops import Arith, Arithmetic, BatchNorm, Dequantize, Linear, Value
+from bitwright.ir.ops import (
+    Arith,
+    Arithmetic,
+    BatchNorm,
+    Dequantize,
+    Linear,
+    MatMul,
+    Reshape,
+    Transpose,
+    Value,
+)
 
 _MATRIX = 2
 
 
 def matmul(ctx: Context, node: Node) -> Value:
-    """Import MatMul with a constant second operand as Linear."""
-    x = ctx.real(node, 0)
-    w = weight(ctx, node, 1, transpose=True)
-    return ctx.emit(Linear, (x, w), node)
+    """Import MatMul: as Linear where the second operand is a constant matrix, else as a product."""
+    x, w = ctx.real(node, 0), ctx.real(node, 1)
+    if not x.shape or not w.shape:
+        raise CompileError(f"{node.loc}: MatMul reads a number without axes")
+    fixed = ctx.folded(w) is not None and ctx.folded(x) is None
+    if fixed and len(w.shape) == _MATRIX:
+        return ctx.emit(Linear, (x, as_weight(ctx, node, w, transpose=True)), node)
+    return product(ctx, node, x, w)
+
+
+def product(ctx: Context, node: Node, a: Value, b: Value, part: str = "") -> Value:
+    """Return the matrix product of two tensors; one of a single axis is a row or a column."""
+    rows, columns = len(a.shape) > 1, len(b.shape) > 1
+    if rows and columns:
+        return ctx.emit(MatMul, (a, b), node, part)
+    if not rows:
+        a = ctx.emit(Reshape, (a,), node, "row", shape=(1, *a.shape))
+    if not columns:
+        b = ctx.emit(Reshape, (b,), node, "column", shape=(*b.shape, 1))
+    y = ctx.emit(MatMul, (a, b), node, "product")
+    left = (*y.shape[:-2], *((y.shape[-2],) if rows else ()), *((y.shape[-1],) if columns else ()))
+    return ctx.emit(Reshape, (y,), node, part, shape=left)
 
 
 def weight(ctx: Context, node: Node, index: int, transpose: bool) -> Value:
@@ -62,12 +90,18 @@ def transposed_codes(
 
 def gemm(ctx: Context, node: Node) -> Value:
     """Import Gemm, `alpha * A @ B + beta * C`, as Linear with what it needs around."""
+    x, w = ctx.real(node, 0), ctx.real(node, 1)
+    for v in (x, w):
+        if len(v.shape) != _MATRIX:
+            raise CompileError(
+                f"{node.loc}: Gemm reads a tensor of shape {v.shape}, expected two axes"
+            )
     if node.integer("transA", 0):
-        raise Refusal("it transposes its first operand", "export it with transA = 0")
-    x = ctx.real(node, 0)
-    if len(x.shape) != _MATRIX:
-        raise CompileError(f"{node.loc}: Gemm reads a tensor of shape {x.shape}, expected two axes")
-    w = weight(ctx, node, 1, transpose=not node.integer("transB", 0))
+        x = ctx.emit(Transpose, (x,), node, "turned", perm=(1, 0))
+    transposed = bool(node.integer("transB", 0))
+    if ctx.folded(w) is None:
+        return _general_gemm(ctx, node, x, w, transposed)
+    w = as_weight(ctx, node, w, transpose=not transposed)
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
     if not node.has_input(2) or beta == 0.0:
         return _scaled(ctx, node, ctx.emit(Linear, (x, w), node, "product" * (alpha != 1)), alpha)
@@ -76,8 +110,22 @@ def gemm(ctx: Context, node: Node) -> Value:
         vector = _vector(ctx, node, bias, w.shape[0])
         if vector is not None:
             return ctx.emit(Linear, (x, w, vector), node)
-    product = _scaled(ctx, node, ctx.emit(Linear, (x, w), node, "product"), alpha, "scaled")
-    return ctx.emit(Arithmetic, (product, _times(ctx, node, bias, beta)), node, kind=Arith.ADD)
+    return _biased(ctx, node, ctx.emit(Linear, (x, w), node, "product"))
+
+
+def _general_gemm(ctx: Context, node: Node, x: Value, w: Value, transposed: bool) -> Value:
+    """Emit Gemm of two computed matrices."""
+    if transposed:
+        w = ctx.emit(Transpose, (w,), node, "turned_b", perm=(1, 0))
+    return _biased(ctx, node, product(ctx, node, x, w, "product"))
+
+
+def _biased(ctx: Context, node: Node, y: Value) -> Value:
+    """Return `alpha * y + beta * C`."""
+    alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    y = _scaled(ctx, node, y, alpha, "scaled")
+    bias = ctx.real(node, 2) if node.has_input(2) else ctx.constant(f"{node.out}.none", 0.0)
+    return ctx.emit(Arithmetic, (y, _times(ctx, node, bias, beta)), node, kind=Arith.ADD)
 
 
 def _scaled(ctx: Context, node: Node, y: Value, by: float, part: str = "") -> Value:

@@ -4,11 +4,13 @@ import numpy as np
 
 from bitwright.frontend.context import Context
 from bitwright.frontend.importers.arithmetic import variadic
+from bitwright.frontend.importers.integers import reduced
 from bitwright.frontend.importers.pieces import integers
 from bitwright.frontend.messages import Refusal
 from bitwright.frontend.node import Node
 from bitwright.frontend.shape_rules import axis_of
 from bitwright.ir.ops import Arith, Arithmetic, Reduce, Reduction, Value
+from bitwright.ir.types import is_integral
 
 KINDS = {
     "ReduceMean": Reduction.MEAN,
@@ -26,14 +28,17 @@ KINDS = {
 
 def reduce(ctx: Context, node: Node) -> Value:
     """Import a reduction, its axes an attribute (in old versions) or a constant input."""
-    x = ctx.real(node, 0)
+    x = ctx.value(node, 0)
     axes = integers(ctx, node, "axes", 1)
     if not axes:
         nothing = bool(node.integer("noop_with_empty_axes", 0))
         axes = () if nothing else tuple(range(len(x.shape)))
     places = checked_axes(ctx, node, axes, len(x.shape))
     keep = bool(node.integer("keepdims", 1))
-    return ctx.emit(Reduce, (x,), node, kind=KINDS[node.op_type], axes=places, keep=keep)
+    attributes = {"kind": KINDS[node.op_type], "axes": places, "keep": keep}
+    if is_integral(x.elem) and x.name not in ctx.builder.constants:
+        return reduced(ctx, node, attributes)
+    return ctx.emit(Reduce, (ctx.real(node, 0),), node, **attributes)
 
 
 def checked_axes(ctx: Context, node: Node, axes: tuple[int, ...], rank: int) -> tuple[int, ...]:

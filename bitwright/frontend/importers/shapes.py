@@ -1,6 +1,5 @@
 """Shapes, index maps and casts."""
 
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -8,6 +7,7 @@ from onnx import TensorProto
 
 from bitwright.errors import CompileError
 from bitwright.frontend.context import Comparison, Context, Operand
+from bitwright.frontend.importers.integers import nonzero
 from bitwright.frontend.importers.linear import transposed_codes
 from bitwright.frontend.importers.signs import cast_comparison, levels
 from bitwright.frontend.messages import Refusal
@@ -20,11 +20,11 @@ from bitwright.frontend.shape_rules import (
     squeezed,
     unsqueezed,
 )
-from bitwright.frontend.tensors import INTEGER_TYPES, REAL_TYPES, Constant, type_name
-from bitwright.ir.ops import Dequantize, Reshape, Transpose, Value
-from bitwright.ir.types import Integral, Real
+from bitwright.frontend.tensors import BOOLEAN, REAL_TYPES, Constant, element_type, type_name
+from bitwright.ir.ops import Dequantize, IntArithmetic, Reshape, ToInt, Transpose, Value, Whole
+from bitwright.ir.types import Int, Real
 
-CONSTANT_ONLY = ("Constant", "ConstantOfShape", "Range", "Equal", "Mod", "And", "Or", "Xor")
+CONSTANT_ONLY = ("Constant", "ConstantOfShape", "Range", "Mod")
 
 
 def constant_only(_ctx: Context, node: Node) -> Operand:
@@ -51,7 +51,7 @@ def _shape_of(ctx: Context, node: Node) -> tuple[int, ...]:
     found = ctx.get(node, 0)
     if isinstance(found, Constant):
         return found.array.shape
-    return found.difference.shape if isinstance(found, Comparison) else ctx.value(node, 0).shape
+    return found.shape if isinstance(found, Comparison) else ctx.value(node, 0).shape
 
 
 def reshape(ctx: Context, node: Node) -> Value:
@@ -136,34 +136,50 @@ def dropout(ctx: Context, node: Node) -> Operand:
 
 
 def cast(ctx: Context, node: Node) -> Operand:
-    """Import Cast between reals, between integers, and from integers or comparisons to reals."""
-    to = node.integer("to", 0)
-    if to not in REAL_TYPES and to not in INTEGER_TYPES:
+    """Import Cast."""
+    return _cast_to(ctx, node, node.integer("to", 0))
+
+
+def cast_like(ctx: Context, node: Node) -> Operand:
+    """Import CastLike: a cast to the type of the second operand."""
+    like = ctx.get(node, 1)
+    real = isinstance(like, Value) and isinstance(like.elem, Real)
+    return _cast_to(ctx, node, int(TensorProto.FLOAT) if real else ctx.kind_of(node, 1))
+
+
+def _cast_to(ctx: Context, node: Node, to: int) -> Operand:
+    elem = element_type(to)
+    if to not in REAL_TYPES and elem is None:
         raise Refusal(f"it casts to {type_name(to)}", "cast to a float or an integer type")
     found = ctx.get(node, 0)
     if isinstance(found, Comparison):
-        if to not in REAL_TYPES:
+        if to == BOOLEAN:
+            return found
+        if elem is not None:
             ctx.whole.add(node.out)
         return cast_comparison(ctx, node, found)
     x = ctx.value(node, 0)
+    if elem is None:
+        return x if isinstance(x.elem, Real) else levels(ctx, node, x, (1.0, 0.0))
+    ctx.kinds[node.out] = to
     if isinstance(x.elem, Real):
-        return _cast_real(ctx, node, x, to)
-    if to in REAL_TYPES:
-        return levels(ctx, node, x, (1.0, 0.0))
-    return _cast_codes(x, x.elem, to)
+        return _cast_real(ctx, node, x, elem)
+    return _cast_codes(ctx, node, x, elem)
 
 
-def _cast_real(ctx: Context, node: Node, x: Value, to: int) -> Value:
-    if to in REAL_TYPES:
+def _cast_codes(ctx: Context, node: Node, x: Value, elem: Int) -> Value:
+    if elem.lo <= x.type.integer.lo and x.type.integer.hi <= elem.hi:
         return x
-    if node.inputs[0] not in ctx.whole:
-        raise Refusal("it casts reals to integers at run time", "use QuantizeLinear or Quant")
-    ctx.whole.add(node.out)
-    return x
+    if elem.bits == 1:
+        return nonzero(ctx, node, x)
+    zero = ctx.constant(f"{node.out}.wrap", 0)
+    return ctx.emit(IntArithmetic, (x, zero), node, kind=Whole.ADD, elem=elem)
 
 
-def _cast_codes(x: Value, elem: Integral, to: int) -> Value:
-    target = INTEGER_TYPES[to]
-    if elem.lo < target.lo or elem.hi > target.hi:
-        raise Refusal(f"it casts {elem} to {type_name(to)}, which wraps around")
-    return replace(x)
+def _cast_real(ctx: Context, node: Node, x: Value, elem: Int) -> Value:
+    if node.inputs[0] in ctx.whole:
+        ctx.whole.add(node.out)
+        return x
+    if elem.bits == 1:
+        return nonzero(ctx, node, x)
+    return ctx.emit(ToInt, (x,), node, elem=elem)

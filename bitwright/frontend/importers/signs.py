@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bitwright.frontend.context import Comparison, Context
-from bitwright.frontend.messages import Refusal, show
+from bitwright.frontend.context import Comparison, Context, Operand
+from bitwright.frontend.importers.integers import all_integers, compared, select
 from bitwright.frontend.node import Node
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import (
@@ -13,11 +13,12 @@ from bitwright.ir.ops import (
     CountThresholds,
     Dequantize,
     Op,
+    Order,
     Sign,
     Value,
 )
+from bitwright.ir.types import Real
 
-_REMEDY = "write the binarization as Where(x >= 0, 1, -1)"
 Operands = tuple[Value, Value]
 Step = tuple[Arith, Operands]
 _LONGEST = 4  # steps between a comparison and the +-1 made of it
@@ -52,8 +53,10 @@ def _inner_sign(ctx: Context, x: Value) -> Value | None:
     return source.inputs[0] if found and source is not None else None
 
 
-def comparison(ctx: Context, node: Node) -> Comparison:
-    """Import a comparison as a difference that is not negative, or the negation of that."""
+def comparison(ctx: Context, node: Node) -> Operand:
+    """Import a comparison; of reals as a difference that is not negative, or the negation of that."""
+    if all_integers(ctx, node):
+        return compared(ctx, node)
     a, b = ctx.real(node, 0), ctx.real(node, 1)
     if node.op_type in {"LessOrEqual", "Greater"}:  # a <= b is b - a >= 0; a > b is its negation
         a, b = b, a
@@ -62,23 +65,17 @@ def comparison(ctx: Context, node: Node) -> Comparison:
         difference = a
     else:
         difference = ctx.emit(Arithmetic, (a, b), node, "difference", kind=Arith.SUB)
-    return Comparison(difference, negated=node.op_type in {"Less", "Greater"})
-
-
-def negation(ctx: Context, node: Node) -> Comparison:
-    """Import Not of a comparison."""
-    found = ctx.get(node, 0)
-    if not isinstance(found, Comparison):
-        raise Refusal("it negates something else than a comparison")
-    return Comparison(found.difference, not found.negated)
+    if node.op_type in {"Less", "Greater"}:
+        return Comparison(difference, Order.LESS, (a, b), negated=True)
+    return Comparison(difference, Order.LESS_EQUAL, (b, a))
 
 
 def where(ctx: Context, node: Node) -> Value:
-    """Import Where of a comparison and two numbers: a binary activation."""
+    """Import Where; of a comparison and two numbers it is a binary activation."""
     condition = ctx.get(node, 0)
-    if not isinstance(condition, Comparison):
-        raise Refusal("its condition is no comparison", _REMEDY)
     high, low = _number(ctx, node, 1), _number(ctx, node, 2)
+    if not isinstance(condition, Comparison) or high is None or low is None:
+        return select(ctx, node)
     if condition.negated:
         high, low = low, high
     d = condition.difference
@@ -99,10 +96,12 @@ def _reached(ctx: Context, node: Node, difference: Value) -> Value:
     return ctx.emit(CountThresholds, (difference, zero), node, "codes", axis=axis)
 
 
-def _number(ctx: Context, node: Node, index: int) -> float:
-    a = ctx.array(node, index)
-    if not a.size or (a != a.flat[0]).any():
-        raise Refusal(f"its operand {show(node.inputs[index])} is not one number", _REMEDY)
+def _number(ctx: Context, node: Node, index: int) -> float | None:
+    """Return the one real number that an operand repeats; None where it is no such constant."""
+    value = ctx.value(node, index)
+    a = ctx.folded(value)
+    if a is None or not isinstance(value.elem, Real) or not a.size or (a != a.flat[0]).any():
+        return None
     return float(a.flat[0])
 
 

@@ -72,9 +72,10 @@ def _(_op: Select, c: Array, a: Array, b: Array) -> Array:
 
 @real.register
 def _(op: ToInt, x: Array) -> Array:
-    inside = (x > op.elem.lo) & (x < op.elem.hi)
+    lo, hi = op.reach.lo, op.reach.hi
+    inside = (x > lo) & (x < hi)
     cut = np.trunc(np.where(inside, x, 0)).astype(np.int64)
-    return np.where(inside, cut, np.where(x >= op.elem.hi, op.elem.hi, op.elem.lo))
+    return wrapped(np.where(inside, cut, np.where(x >= hi, hi, lo)), op.elem)
 
 
 @real.register

@@ -89,9 +89,15 @@ class Select(Op):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToInt(Op):
-    """`q = x` cut toward 0 and clamped to elem; NaN becomes elem's lo."""
+    """`q = x` cut toward 0, clamped to `reach` and wrapped around into elem; NaN is as -infinity."""
 
     elem: Int
+
+    @property
+    def reach(self) -> Int:
+        """The integers of 32 bits, or of 64 where elem holds others."""
+        bits = 32 if self.elem.lo >= -(1 << 31) and self.elem.hi < 1 << 31 else 64
+        return Int(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
     def infer(self) -> TensorType:
         """Keep the shape."""

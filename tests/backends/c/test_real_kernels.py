@@ -72,6 +72,14 @@ def quantizers(m: Reals) -> None:
     scales = b.constant("s", np.array([0.1, 0.2, 0.05, 0.3], np.float32))
     zeros = b.constant("z", np.array([0, 1, 2, 3]))
     q = b.op(Quantize, (x, scales, zeros), "q", "q", elem=Int(-128, 127), axis=1)
+    halves = b.constant("s", np.array([0.5], np.float32))
+    for name, numbers in (("odd", [3]), ("even", [4]), ("mixed", [0, 1, 2, 3])):
+        z = b.constant(name, np.array(numbers))
+        ties = b.op(Activation, (x,), "whole", "floor", kind=Function.FLOOR)
+        ties = b.op(Arithmetic, (ties, b.constant("quarter", np.float32(0.25))), "ties", "add",
+                    kind=Arith.ADD)  # fmt: skip
+        m.out(b.op(Quantize, (ties, halves, z), name, name, elem=Int(-8, 7), axis=1,
+                   zero_after=True))  # fmt: skip
     bits = b.op(Binarize, (x,), "bits", "bits")
     m.out(q)
     m.out(b.op(Dequantize, (q, scales, zeros), "d", "d", axis=1))

@@ -9,6 +9,7 @@ from bitwright.backends.verilog import Edge, Vectors, VerilogOptions, emit
 from bitwright.backends.verilog.bench import check_ports
 from bitwright.backends.verilog.design import design_of
 from bitwright.backends.verilog.library import library, needed
+from bitwright.backends.verilog.network import Kind
 from bitwright.backends.verilog.syntax import Port, parse_ports
 from bitwright.errors import UnsupportedError, VerifyError
 from bitwright.ir.evaluate import evaluate
@@ -139,9 +140,12 @@ def test_a_permutation_before_a_layer_moves_its_columns() -> None:
     np.testing.assert_array_equal(weight.raw, (want != 0) + 2 * (want < 0))
 
 
-def test_another_permutation_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match=r"lut: .* cannot reorder 'x'"):
-        emit(permuted(near_linear=False), "p", VerilogOptions())
+def test_another_permutation_goes_through_a_memory_once() -> None:
+    network = design_of(permuted(near_linear=False), "p", VerilogOptions()).network
+
+    cells = [cell for unit in network.of_kind(Kind.LAYER) for cell in unit.cells]
+    assert [cell.module for cell in cells] == ["bw_reorder", "bw_lookup"]
+    assert cells[0].roms[0].content.split() == [b"5", b"2", b"4", b"1", b"3", b"0"]
 
 
 def test_what_is_no_integer_graph_is_refused() -> None:
