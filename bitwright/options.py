@@ -121,14 +121,15 @@ def read_lanes(path: Path) -> dict[str, tuple[int, int]]:
         found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
         raise CompileError(f"--fold {path}: {error}") from None
-    lanes = {}
+    lanes: dict[str, tuple[int, int]] = {}
     for name, entry in found.items() if isinstance(found, dict) else [("", None)]:
-        numbers = [entry.get(n) for n in ("pe", "simd")] if isinstance(entry, dict) else [None]
-        if not all(type(n) is int and n > 0 for n in numbers):
+        values = entry if isinstance(entry, dict) else {}
+        pe, simd = values.get("pe"), values.get("simd")
+        if type(pe) is not int or type(simd) is not int or min(pe, simd) < 1:
             raise CompileError(
                 f"--fold {path}: {name!r} needs whole numbers pe and simd, at least 1"
             )
-        lanes[name] = (numbers[0], numbers[1])
+        lanes[str(name)] = (pe, simd)
     return lanes
 
 

@@ -16,8 +16,10 @@ from bitwright.ir.ops import (
     Arith,
     Arithmetic,
     AveragePool,
+    Compare,
     Concat,
     Conv,
+    IntArithmetic,
     Linear,
     MaxPool,
     MinPool,
@@ -26,8 +28,10 @@ from bitwright.ir.ops import (
     Permute,
     Quantize,
     Reshape,
+    Select,
     Softmax,
     Take,
+    TopK,
     Value,
 )
 from bitwright.ir.program import Program
@@ -47,6 +51,7 @@ NOTHING_QUANTIZED = (
     "nothing of this model is quantized; choose --weights and --activations with "
     "--calibrate data.npz, or compile it as float with --target c --output model"
 )
+_HOSTS = (IntArithmetic, Compare, Select, TopK)  # of integers, yet never the device's
 _MANY = 1 << 12  # codes beyond which an identity is not looked for
 
 
@@ -96,6 +101,8 @@ def _step(walk: _Walk, op: Op) -> None:
         _average(walk, op)
     elif isinstance(op, MaxPool | MinPool) and _behind_codes(walk, op):
         _extreme(walk, op)
+    elif isinstance(op, _HOSTS):
+        walk.real[op.name] = _reading(walk, op)
     elif is_integral(op.output.elem) and op.inputs[0].name in walk.codes:
         _copy(walk, op)
     else:

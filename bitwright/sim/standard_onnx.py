@@ -14,8 +14,11 @@ import onnx
 from onnx import helper, numpy_helper
 
 from bitwright.errors import CompileError, UnsupportedError
+from bitwright.sim.standard_spatial import CHANNELS_LAST, EXPAND, EXPAND_LAST
 
-DOMAINS = frozenset({"onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general"})
+DOMAINS = frozenset(
+    {"onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general", CHANNELS_LAST}
+)
 _AXES_INPUT = 13
 _ROUND = 11
 _MAGIC = np.float32(1.5 * 2**23)
@@ -157,9 +160,10 @@ def _ranks(model: Any) -> dict[str, int]:
 
 def _expand(node: Any, w: Writer, ranks: dict[str, int]) -> list[Any]:
     attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-    if node.op_type not in _EXPAND:
+    table = EXPAND_LAST if node.domain == CHANNELS_LAST else _EXPAND
+    if node.op_type not in table:
         raise UnsupportedError(f"{node.op_type} has no form in standard operators")
-    y = _EXPAND[node.op_type](w, list(node.input), attributes, ranks)
+    y = table[node.op_type](w, list(node.input), attributes, ranks)
     w.nodes.append(helper.make_node("Identity", [y], [node.output[0]]))
     return w.nodes
 
@@ -226,4 +230,5 @@ _EXPAND = {
     "BipolarQuant": _bipolar,
     "MultiThreshold": _multi_threshold,
     "Trunc": _trunc,
+    **EXPAND,
 }

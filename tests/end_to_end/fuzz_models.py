@@ -259,6 +259,8 @@ def _plain(w: Writer, stage: Stage) -> str:
 def shuffle(w: Writer, stage: Stage) -> None:
     del stage
     groups = next((g for g in (3, 2) if w.channels % g == 0 and w.channels > g), 1)
+    if groups == 1:
+        return
     split = np.array([1, groups, w.channels // groups, *w.size], np.int64)
     y = w.add("Reshape", w.x, w.constant(split))
     y = w.add("Transpose", y, perm=[0, 2, 1, *range(3, 3 + w.rank)])

@@ -55,11 +55,12 @@ class Net:
     def options(self) -> CompileOptions:
         """How the model is compiled; samples of a float model are added by who has them."""
         inputs = (self.device_input,) if self.device_input else ()
+        output = self.output if self.dense else OutputKind.CODES
         if self.dialect != "float":
-            return CompileOptions(output=self.output, inputs=inputs)
+            return CompileOptions(output=output, inputs=inputs)
         weights, activations = self.recipe
         return CompileOptions(
-            output=self.output, inputs=inputs, weights=weights, activations=activations
+            output=output, inputs=inputs, weights=weights, activations=activations
         )
 
 

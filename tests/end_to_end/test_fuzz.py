@@ -82,7 +82,7 @@ def some(count: int) -> settings:
                     phases=PHASES, deadline=None)  # fmt: skip
 
 
-def write(artifact: Artifact, folder: Path) -> Path:
+def write_files(artifact: Artifact, folder: Path) -> Path:
     for path, data in artifact.files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
@@ -92,7 +92,7 @@ def write(artifact: Artifact, folder: Path) -> Path:
 def check_c(net: Net, cpu: Cpu) -> None:
     body = net.program.body
     with tempfile.TemporaryDirectory() as name:
-        folder = write(c.emit(body, "net", c.COptions(cpu=cpu)), Path(name))
+        folder = write_files(c.emit(body, "net", c.COptions(cpu=cpu)), Path(name))
         found = layers_c(folder, body, random_inputs(body, FRAMES), "gcc", folder / "work")
         assert found is None, str(found)
 
@@ -104,7 +104,7 @@ def check_rtl(net: Net, fold: Fold | None) -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         artifact = verilog.emit(body, "net", verilog.VerilogOptions(fold=fold))
-        folder = write(artifact, Path(name))
+        folder = write_files(artifact, Path(name))
         found = layers_rtl(folder, body, random_inputs(body, FRAMES), options, folder / "work")
         assert found is None, str(found)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitwright.errors import CompileError, UnsupportedError
+from bitwright.errors import CompileError
 from tests.onnx_models import QONNX, agrees, load, model, node, ops
 
 RNG = np.random.default_rng(1)
@@ -110,12 +110,6 @@ def test_a_variance_that_is_not_positive_is_an_error(tmp_path: Path) -> None:
     nodes = [node("BatchNormalization", "x g b m v", "y")]
     with pytest.raises(CompileError, match=r"y.*not positive"):
         load(tmp_path, model(nodes, {"g": one, "b": one, "m": one, "v": -one}))
-
-
-def test_a_computed_weight_is_refused(tmp_path: Path) -> None:
-    nodes = [node("Transpose", "x", "t"), node("MatMul", "x t", "y")]
-    with pytest.raises(UnsupportedError, match="computed at run time"):
-        load(tmp_path, model(nodes))
 
 
 def test_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:

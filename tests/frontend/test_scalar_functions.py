@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bitwright.errors import UnsupportedError
-from tests.onnx_models import MICROSOFT, agrees, f32, load, model, node, ops
+from tests.onnx_models import MICROSOFT, agrees, f32, model, node, ops
 
 FUNCTIONS: list[tuple[str, int, dict[str, Any]]] = [
     *((op, 18, {}) for op in (
@@ -111,19 +110,3 @@ def test_arg_max_and_arg_min(tmp_path: Path, op: str, keep: int, axis: int) -> N
 def test_top_k_of_one_is_an_arg_max(tmp_path: Path) -> None:
     proto = model([node("TopK", "x k", "v y")], {"k": np.array([1], np.int64)})
     assert ops(agrees(tmp_path, proto, spread=0.2)) == ["ArgMax"]
-
-
-@pytest.mark.parametrize(
-    ("nodes", "outputs"),
-    [
-        ([node("TopK", "x one", "v y")], ["v"]),
-        ([node("TopK", "x two", "v y")], ["y"]),
-        ([node("TopK", "x one", "v y", largest=0)], ["y"]),
-        ([node("ArgMax", "x", "y", select_last_index=1)], ["y"]),
-    ],
-)
-def test_choices_that_are_refused(tmp_path: Path, nodes: list[Any], outputs: list[str]) -> None:
-    constants = {"one": np.array([1], np.int64), "two": np.array([2], np.int64)}
-    proto = model([*nodes, node("Identity", outputs[0], "out")], constants, outputs=["out"])
-    with pytest.raises(UnsupportedError):
-        load(tmp_path, proto)

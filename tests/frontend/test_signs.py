@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from bitwright.errors import CompileError, UnsupportedError
+from bitwright.errors import UnsupportedError
 from tests.onnx_models import agrees, load, model, node, ops
 
 COMPARISONS = ["GreaterOrEqual", "Greater", "LessOrEqual", "Less"]
@@ -92,9 +92,9 @@ def test_an_integer_cast_then_float(tmp_path: Path) -> None:
     agrees(tmp_path, model(nodes, {"c": np.float32(0)}))
 
 
-def test_a_comparison_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_bools_are_computed_where_they_are_read(tmp_path: Path) -> None:
     nodes = [node("Greater", "x c", "b"), node("Identity", "b", "d"), node("Sigmoid", "d", "y")]
-    with pytest.raises(UnsupportedError, match="only Where, Cast and Not"):
+    with pytest.raises(UnsupportedError, match="computes on the integer tensor 'd'"):
         load(tmp_path, model(nodes, {"c": 0.0}))
-    with pytest.raises(CompileError, match="is a bool"):
-        load(tmp_path, model(nodes[:1], {"c": 0.0}, outputs=["b"]))
+    graph = agrees(tmp_path, model(nodes[:1], {"c": 0.0}, outputs=["b"]))
+    assert ops(graph) == ["Compare"]

@@ -38,13 +38,13 @@ def skid(w: int) -> Case:
 
 
 def fifo(w: int, depth: int) -> Case:
-    beats = beats_of(random.Random(depth), 60, 1, w)
+    beats = beats_of(random.Random(depth), max(60, 3 * depth), 1, w)
     return Case(
         "bw_fifo",
         {"W": w, "DEPTH": depth},
         {"s_axis": beats},
         {"m_axis": beats},
-        60,
+        len(beats),
         1 if depth > 1 else 2,
         timing.FIFO,
         flags={"count": 0},
@@ -205,6 +205,38 @@ def add(n: int, mul_a: int, mul_b: int, constant: int, **overrides: int) -> Case
     for name, value in (("MUL_A", mul_a), ("MUL_B", mul_b), ("ADD", constant)):
         p[name] = f"64'sh{value & (2**64 - 1):x}"
     return Case("bw_add", p, {"s0_axis": a, "s1_axis": b}, {"m_axis": outs}, count, 1, timing.ADD)
+
+
+def mul(n: int, **overrides: int) -> Case:
+    """Return the case of products; under REPEAT a frame is that many pixels of BEATS beats."""
+    rng = random.Random(18)
+    p: dict[str, Any] = {"N": n, "A_W": 8, "A_SIGNED": 1, "B_W": 5, "B_SIGNED": 0, "ZERO_A": 0}
+    p |= {"ZERO_B": 0, "OUT_W": 20, "REPEAT": 1, "BEATS": 1} | overrides
+    repeat, beats = p["REPEAT"], p["BEATS"]
+    frames = max(4, 40 // (repeat * beats))
+    a, b = (
+        [
+            pack([extreme(p[f"{x}_W"], bool(p[f"{x}_SIGNED"]), rng) for _ in range(n)], p[f"{x}_W"])
+            for _ in range(count)
+        ]
+        for x, count in (("A", frames * repeat * beats), ("B", frames * beats))
+    )
+    outs = []
+    for index, beat in enumerate(a):
+        frame, place = index // (repeat * beats), index % beats
+        x = unpack(beat, n, p["A_W"], bool(p["A_SIGNED"]))
+        y = unpack(b[frame * beats + place], n, p["B_W"], bool(p["B_SIGNED"]))
+        products = [(v - p["ZERO_A"]) * (w - p["ZERO_B"]) for v, w in zip(x, y, strict=True)]
+        outs.append(pack(products, p["OUT_W"]))
+    return Case(
+        "bw_mul",
+        p,
+        {"s0_axis": a, "s1_axis": b},
+        {"m_axis": outs},
+        frames,
+        repeat * beats,
+        timing.mul_latency(repeat),
+    )
 
 
 def steps(work: Path, pe: int, nf: int, t: int, table: bool, **overrides: int) -> Case:

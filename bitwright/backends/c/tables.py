@@ -39,15 +39,24 @@ class TableSet:
     prefix: str
     tables: list[Table] = field(default_factory=list)
     _constants: dict[str, Table] = field(default_factory=dict)
+    _reals: dict[tuple[object, ...], Table] = field(default_factory=dict)
 
     def add(self, name: str, values: Array, note: str, ctype: str = "") -> Table:
-        """Add a table of the narrowest type unless `ctype` is given; return it."""
+        """Add a table of the narrowest type unless `ctype` is given; return it.
+
+        Equal tables of reals, as an unrolled layer has for each step, are one table.
+        """
         flat = np.asarray(values).reshape(-1)
+        key = (note, flat.astype(np.float32).tobytes()) if ctype == REAL_T else ()
+        if key in self._reals:
+            return self._reals[key]
         if not ctype:
             ctype = ctype_for(int(flat.min()), int(flat.max()))
         full = self.names.fresh(f"{self.prefix}_{name}")
         table = Table(full, ctype, flat.size, note, literal_lines(flat, ctype))
         self.tables.append(table)
+        if key:
+            self._reals[key] = table
         return table
 
     def constant(self, name: str, values: Array, ctype: str) -> Table:

@@ -44,7 +44,11 @@ def bench_files(
         tuple((s.prefix, s.beats) for s in top.outputs),
         cycles * _PERIOD_NS // 1000 + 1,
     )
-    files = {"tb/bench.py": render("verilog/bench.py.j2", view).encode()}
+    public = f'`verilator_config\npublic_flat_rw -module "{top.module}" -var "*"\n'
+    files = {
+        "tb/bench.py": render("verilog/bench.py.j2", view).encode(),
+        "tb/public.vlt": public.encode(),
+    }
     for kind, views, arrays in (
         (Kind.ENTRY, top.inputs, vectors.inputs),
         (Kind.EXIT, top.outputs, vectors.outputs),

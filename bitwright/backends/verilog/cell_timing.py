@@ -50,6 +50,11 @@ def requantize_latency(use_mul: bool, classes: int = 1) -> int:
     return 4 + int(use_mul) + int(classes > 1)
 
 
+def mul_latency(repeat: int = 1) -> int:
+    """Return the latency of a product of two streams; `repeat` pixels of a meet one of b (bw_mul)."""
+    return 4 + 2 * int(repeat > 1)
+
+
 def depthwise_latency(taps: int) -> int:
     """Return the cycles from a block's first tap to its output beat (bw_depthwise)."""
     return taps - 1 + 4

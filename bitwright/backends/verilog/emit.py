@@ -23,6 +23,7 @@ from bitwright.ir.types import Bipolar, Int, Integral
 
 _FRAMES = 4  # of made-up vectors
 _MOST_FRAMES = 16  # of given ones
+_MOST_ELEMENTS = 1_000_000  # of given frames, though two are always taken
 
 
 def emit(body: Graph, name: str, options: VerilogOptions) -> Artifact:
@@ -101,8 +102,10 @@ def _check_body(body: Graph) -> None:
 
 def _first(vectors: Vectors) -> Vectors:
     """Return the first frames: a bench that is read by people stays short."""
+    largest = max(a[0].size for side in (vectors.inputs, vectors.outputs) for a in side.values())
+    most = min(_MOST_FRAMES, max(_MOST_ELEMENTS // largest, 2))
     inputs, outputs = (
-        {name: array[:_MOST_FRAMES] for name, array in side.items()}
+        {name: array[:most] for name, array in side.items()}
         for side in (vectors.inputs, vectors.outputs)
     )
     return Vectors(inputs, outputs)

@@ -16,7 +16,8 @@ from bitwright.backends.verilog.schedule import (
 from bitwright.errors import VerifyError
 
 _ROOM = 4  # beats more than a whole vector, for what registers hold
-_EFFORT = 600_000  # moves in runs to make sizes less: some seconds
+_EFFORT = 1_200_000  # moves in runs to make sizes less: some seconds
+_SHARES = 8  # steps in which all sizes shrink at once
 _CHECK = 150_000  # moves a frame up to which the result is run
 
 
@@ -106,7 +107,7 @@ class _Shrinker:
     def shrink(self, sizes: Mapping[str, int], timing: Timing) -> tuple[dict[str, int], Timing]:
         """Bisect each size in short runs and prove it in a full one, until nothing gives way."""
         order = sorted(sizes, key=lambda name: self._cost(name, sizes[name]))
-        best = {name: sizes[name] for name in order}
+        best, timing = self._all_less({name: sizes[name] for name in order}, timing)
         before: dict[str, int] = {}
         hasty = True
         while best != before and self.frames > 0:
@@ -123,6 +124,22 @@ class _Shrinker:
             if hasty:
                 hasty, before = False, {}
         return best, timing
+
+    def _all_less(self, sizes: dict[str, int], timing: Timing) -> tuple[dict[str, int], Timing]:
+        """Take off all sizes, at once, the greatest share that none of them misses."""
+        low, high, best = 0, _SHARES, sizes
+        while low < high:
+            middle = (low + high) // 2
+            fewer = {n: self._share(n, size, middle) for n, size in sizes.items()}
+            kept = self._run(fewer)
+            best, timing = (fewer, kept) if kept else (best, timing)
+            low, high = (low, middle) if kept else (middle + 1, high)
+        return best, timing
+
+    def _share(self, name: str, size: int, share: int) -> int:
+        floor = self._floor(name)
+        left = -((floor - size) * share // _SHARES)
+        return max(floor + left, 2) if left else floor
 
     def _cost(self, name: str, size: int) -> tuple[bool, int, str]:
         """Sort the FIFOs of joins last, for these cover what others hold."""

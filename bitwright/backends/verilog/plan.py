@@ -86,8 +86,8 @@ def planned_sizes(network: Network, period: int) -> dict[str, int]:
             plan.relax(unit)
         elif unit.name in before - after:
             plan.delay(unit, followers)
-    for unit in network.units:
-        if unit.name not in before - after - slowest:
+    for unit in network.units:  # what passes through early units is held where it is read
+        if unit.name not in before - after - slowest or unit.kind is Kind.WIDTH:
             plan.hurry(unit, period)
     return _sizes(plan)
 

@@ -20,6 +20,7 @@ from bitwright.frontend.importers import (
     qlinear,
     qlinear_spatial,
     qonnx,
+    recurrent,
     reductions,
     resize,
     shapes,
@@ -40,6 +41,7 @@ STANDARD: dict[str, Importer] = {
     "MatMul": linear.matmul,
     "Gemm": linear.gemm,
     "BatchNormalization": linear.batch_norm,
+    **dict.fromkeys(recurrent.LAYERS, recurrent.recurrent),
     # windows
     "Conv": convolutions.conv,
     "ConvTranspose": convolutions.conv_transpose,
@@ -177,7 +179,7 @@ def find_importer(node: Node, functions: set[tuple[str, str]]) -> Importer:
     if not node.outputs or not node.outputs[0]:
         if len([o for o in node.outputs if o]) == 0:
             raise Refusal("it sets no output")
-        if node.op_type not in {"TopK", "Split"}:
+        if node.op_type not in {"TopK", "Split", *recurrent.LAYERS}:
             raise Refusal("its first output has no name")
     table = _table(node.domain)
     if node.op_type in table:

@@ -1,5 +1,7 @@
 """Operators on codes (QLinear*, QGemm, MatMulInteger): expanded into Dequantize, real, Quantize."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bitwright.errors import CompileError
@@ -14,19 +16,52 @@ from bitwright.ir.ops import (
     Activation,
     Arith,
     Arithmetic,
+    Concat,
     Dequantize,
     Function,
     Linear,
     Softmax,
+    Take,
     Value,
 )
+
+_BATCHED = 3
 
 
 def matmul(ctx: Context, node: Node) -> Value:
     """Import QLinearMatMul(a, scale, zero, b, scale, zero, scale, zero)."""
     a = dequantized(ctx, node, (0, 1, 2), "a")
-    b = as_weight(ctx, node, dequantized(ctx, node, (3, 4, 5), "b"), transpose=True)
-    return quantized(ctx, node, ctx.emit(Linear, (a, b), node, "product"), (6, 7))
+    b = dequantized(ctx, node, (3, 4, 5), "b")
+    if len(a.shape) == len(b.shape) == _BATCHED and ctx.folded(b) is not None:
+        return _batched(ctx, node, a, b)
+    w = as_weight(ctx, node, b, transpose=True)
+    return quantized(ctx, node, ctx.emit(Linear, (a, w), node, "product"), (6, 7))
+
+
+def _batched(ctx: Context, node: Node, a: Value, b: Value) -> Value:
+    """Multiply each matrix of a batch by its own constant matrix, then join the codes."""
+    count = b.shape[0]
+    if a.shape[0] not in {1, count}:
+        raise CompileError(f"{node.loc}: {a.shape} does not fit {b.shape}")
+    ctx.check_result(node, (count, a.shape[1], b.shape[2]))
+    codes = []
+    for i in range(count):
+        part = replace(node, outputs=(ctx.builder.unique(f"{node.out}.of{i}"),))
+        at = ctx.constant(f"{node.out}.at{i}", np.array([i]))
+        x = a if a.shape[0] == 1 else ctx.emit(Take, (a, at), part, "x", axis=0)
+        w = as_weight(ctx, part, _matrix(ctx, part, b, i), transpose=True)
+        codes.append(quantized(ctx, part, ctx.emit(Linear, (x, w), part, "product"), (6, 7)))
+    return ctx.emit(Concat, tuple(codes), node, axis=0)
+
+
+def _matrix(ctx: Context, node: Node, b: Value, index: int) -> Value:
+    """Return one matrix of constant quantized matrices; one scale holds for all."""
+    op = ctx.producer(b)
+    numbers = None if op is None else ctx.folded(op.inputs[0])
+    if op is None or numbers is None or max(v.type.size for v in op.inputs[1:]) > 1:
+        raise Refusal("its matrices have scales of their own", "give all of them one scale")
+    codes = ctx.constant(f"{node.out}.codes", numbers[index], op.inputs[0].elem)
+    return ctx.emit(Dequantize, (codes, *op.inputs[1:]), node, "matrix")
 
 
 def gemm(ctx: Context, node: Node) -> Value:

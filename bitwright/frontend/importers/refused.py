@@ -4,7 +4,6 @@ _CONTROL = (
     "control flow has no fixed schedule in hardware",
     "export the model with a fixed structure",
 )
-_RECURRENT = ("recurrent layers are not handled", "unroll it into MatMul and Add on export")
 _DYNAMIC = (
     "its scale is computed at run time",
     "quantize statically: onnxruntime.quantization.quantize_static with calibration data",
@@ -24,7 +23,6 @@ _SELECTING = (
 
 REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("If", "Loop", "Scan", "SequenceMap"), _CONTROL),
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), _RECURRENT),
     **dict.fromkeys(
         ("FusedConv", "NhwcFusedConv", "QLinearReduceMean", "FusedMatMul", "FusedGemm"), _OPTIMIZED
     ),

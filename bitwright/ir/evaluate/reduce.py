@@ -53,10 +53,10 @@ def _(op: Normalize, x: Array) -> Array:
 def _(op: LocalResponseNorm, x: Array) -> Array:
     squares, channels = x * x, x.shape[-1]
     total = np.zeros_like(x)
-    for shift in range(-((op.size - 1) // 2), op.size // 2 + 1):
+    first, last = max(-((op.size - 1) // 2), 1 - channels), min(op.size // 2, channels - 1)
+    for shift in range(first, last + 1):
         lo, hi = max(0, -shift), min(channels, channels - shift)
-        if lo < hi:
-            total[..., lo:hi] += squares[..., lo + shift : hi + shift]
+        total[..., lo:hi] += squares[..., lo + shift : hi + shift]
     scale = x.dtype.type(op.bias) + x.dtype.type(op.alpha / op.size) * total
     return np.asarray(x / scale ** x.dtype.type(op.beta))
 

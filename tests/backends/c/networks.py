@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import isqrt
 
 import numpy as np
 
@@ -15,10 +16,14 @@ P, N = Encoding.POWER_OF_TWO, Encoding.INTEGER
 
 @dataclass
 class Many:
-    """Collects layers into one graph, and samples for its inputs."""
+    """Collects layers into one graph, and samples for its inputs.
+
+    With `central`, thresholds lie where sums of random terms do, not all over their interval.
+    """
 
     seed: int = 0
     samples: int = 12
+    central: bool = False
     builder: Builder = field(default_factory=Builder)
     inputs: list[Value] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
@@ -93,6 +98,7 @@ class Many:
         e = x.type.integer
         rows = 1 if shared else x.shape[-1]
         mid, spread = (e.lo + e.hi) // 2, max((e.hi - e.lo) // 4, 2)
+        spread = max(isqrt(e.hi - e.lo), 2) if self.central else spread
         t = np.sort(self.rng.integers(mid - spread, mid + spread + 1, (rows, count)), axis=1)
         if rows > 1:
             t[0], t[1] = e.lo, e.hi + 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def bordered_steps(
     """Append Steps with thresholds by class and channel."""
     rows = class_count(classes) * x.shape[-1]
     e = x.type.integer
-    middle, spread = (e.lo + e.hi) // 2, max((e.hi - e.lo) // 4, 2)
+    middle, spread = (e.lo + e.hi) // 2, max(isqrt(e.hi - e.lo), 2)
     t = np.sort(m.rng.integers(middle - spread, middle + spread + 1, (rows, count)), axis=1)
     operands = (x, m.builder.constant("t", t), m.builder.constant("c", codes))
     return m.builder.op(Steps, operands, "s", "steps", elem=elem, classes=classes)

@@ -40,7 +40,7 @@ SHAPES = (
 
 def convolutions() -> Many:
     """Every element type by every encoding; channels and windows take turns."""
-    m, n = Many(31, samples=5), 0
+    m, n = Many(31, samples=5, central=True), 0
     for elem in ELEMENTS:
         for encoding in Encoding:
             for channels in CHANNELS if encoding in {B, N} else (1, 3, 33):
@@ -55,7 +55,7 @@ def convolutions() -> Many:
 
 def odd_ones() -> Many:
     """Paddings with another code, groups, batches, other numbers of axes, wide sums."""
-    m, n = Many(32, samples=5), 0
+    m, n = Many(32, samples=5, central=True), 0
     around = Shape(3, 1, (1, 1))
     for elem, pad in (
         (Bipolar(), 1),
@@ -125,7 +125,7 @@ def odd_ones() -> Many:
 
 def pools() -> Many:
     """Pools of every element type, before and after convolutions."""
-    m, n = Many(33, samples=5), 0
+    m, n = Many(33, samples=5, central=True), 0
     shapes = (
         Shape(2, 2),
         Shape(3, 2, (1, 1)),
@@ -153,7 +153,7 @@ def pools() -> Many:
 
 def borders() -> Many:
     """Steps and Requantize by border class, fused and alone."""
-    m = Many(34, samples=6)
+    m = Many(34, samples=6, central=True)
     around = Shape(3, 1, (1, 1))
     for elem in (Bipolar(), U2, S8, U8):
         for channels in (3, 33):
@@ -185,7 +185,7 @@ def bordered(m: Many, a: Value, k: int) -> Value:
 
 def chains() -> Many:
     """Networks: what one kernel writes the next reads, a flattened tensor too."""
-    m = Many(35, samples=6)
+    m = Many(35, samples=6, central=True)
     around = Shape(3, 1, (1, 1))
     for channels in (5, 32, 33, 40):
         for encoding, hidden in ((B, 0), (T, 7), (N, 4), (B, 1)):

@@ -152,7 +152,7 @@ def test_a_constant_operand_of_a_concatenation_is_refused() -> None:
     body = BODIES["residual_conv"]()
     index = next(i for i, op in enumerate(body.ops) if type(op).__name__ == "Concat")
     op = body.ops[index]
-    fixed = value("fixed", op.inputs[1].type.integer, *op.inputs[1].shape)  # type: ignore[arg-type]
+    fixed = value("fixed", op.inputs[1].type.integer, *op.inputs[1].shape)
     ops = list(body.ops)
     ops[index] = replace(op, inputs=(op.inputs[0], fixed, op.inputs[2]))
     constants = {**body.constants, "fixed": np.zeros(fixed.shape, np.int64)}

@@ -36,6 +36,8 @@ module bw_fifo #(
     wire [PTR_W-1:0] wr_ptr_next = !push ? wr_ptr_reg : (wr_ptr_reg == LAST) ? {PTR_W{1'b0}} : wr_ptr_reg + 1'b1;
     wire [PTR_W-1:0] rd_ptr_next = !pop ? rd_ptr_reg : (rd_ptr_reg == LAST) ? {PTR_W{1'b0}} : rd_ptr_reg + 1'b1;
 
+    wire             collide     = push && (wr_ptr_reg == rd_ptr_next);  // no memory need read what it is written
+
     assign s_axis_tready = rst_n && (count_reg != FULL);
     assign m_axis_tvalid = (count_reg != {CNT_W{1'b0}});
     assign m_axis_tdata  = use_bypass_reg ? bypass_reg : head_reg;
@@ -53,9 +55,9 @@ module bw_fifo #(
             else if (pop && !push) count_reg <= count_reg - 1'b1;
         end
         if (push) mem[wr_ptr_reg] <= s_axis_tdata;
-        head_reg       <= mem[rd_ptr_next];
+        if (!collide) head_reg <= mem[rd_ptr_next];
         bypass_reg     <= s_axis_tdata;
-        use_bypass_reg <= push && (wr_ptr_reg == rd_ptr_next);
+        use_bypass_reg <= collide;
     end
 
 endmodule
