@@ -13,7 +13,7 @@ import csv
 import multiprocessing
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,8 +97,38 @@ def operator_rows(tests: Sequence[Listed], results: Sequence[Result]) -> Iterato
         count = Counter(r.result for _, r in mine)
         yield [
             operator, len(mine), *(count[what] for what in (PASSED, REFUSED, FAILED)),
-            sum(t.onnx2c for t, _ in mine), reasons([r for _, r in mine]),
+            sum(t.onnx2c for t, _ in mine), ", ".join(sorted(claimed(r for _, r in mine))),
+            reasons([r for _, r in mine]),
         ]  # fmt: skip
+
+
+def claimed(results: Iterable[Result]) -> set[str]:
+    """Return the element types of data that tests passed with; CastLike reads its type beside."""
+    return {data_type(r) for r in results if r.result == PASSED}
+
+
+def data_type(result: Result) -> str:
+    """Return the element type of the first input, of an operator without inputs of its output."""
+    return all_types(result)[0]
+
+
+def all_types(result: Result) -> list[str]:
+    """Return the element types of all inputs and outputs."""
+    return result.types.replace(" -> ", ", ").split(", ")
+
+
+def held_back(results: Sequence[Result]) -> list[list[object]]:
+    """Return the tests that are refused although others of their operator and types pass."""
+    passed = [r for r in results if r.result == PASSED]
+    pairs = {(r.operator, data_type(r)) for r in passed}
+    known = {kind for r in passed for kind in all_types(r)}
+    return [
+        [r.test, r.operator, r.types, reason(r.detail)]
+        for r in results
+        if r.result == REFUSED
+        and (r.operator, data_type(r)) in pairs
+        and known.issuperset(all_types(r))
+    ]
 
 
 def reasons(results: Sequence[Result]) -> str:
@@ -121,7 +151,10 @@ def document(tests: Sequence[Listed], results: Sequence[Result], command: str) -
     failed = [
         [r.test, r.operator, r.types, reason(r.detail)] for r in results if r.result == FAILED
     ]
-    head = ("operator", "tests", PASSED, REFUSED, FAILED, "onnx2c", "refused because")
+    held = held_back(results)
+    head = (
+        "operator", "tests", PASSED, REFUSED, FAILED, "onnx2c", "passed with", "refused because",
+    )  # fmt: skip
     lines = [
         "# ONNX node tests", "",
         f"Made by `{command}` with bitwright {own_version()} and {first_line(['gcc', '--version'])}.",
@@ -133,10 +166,13 @@ def document(tests: Sequence[Listed], results: Sequence[Result], command: str) -
         "float64 are computed in float32. Inputs that are parameters (weights, shapes, axes, scales)",
         "are made constant where the test as it is would be refused. Refused is a test for which the",
         "compiler gives a sentence instead of code; failed is a wrong result, C that does not compile,",
-        "or a traceback. The column onnx2c counts the tests that its own test suite runs.", "",
+        "or a traceback. The column onnx2c counts the tests that its own test suite runs; \"passed",
+        "with\" names the element types of the first operand that a test passes with.", "",
         table(("", "tests"), [[name, count] for name, count in total.items()]), "",
         "## Per operator", "",
         table(head, list(operator_rows(tests, results))), "",
+        "## Refused although the operator takes the type", "",
+        table(("test", "operator", "types", "because"), held) if held else "None.", "",
         "## Failed", "",
         table(("test", "operator", "types", "first difference"), failed) if failed else "None.",
     ]  # fmt: skip

@@ -8,7 +8,8 @@ further beat costs cycles in an exact run of the design's control.
 import sys
 from collections.abc import Mapping
 
-from benchmarks.results import finish, output_path, table
+from results import finish, output_path, table
+
 from bitwright.backends.verilog import Fold, VerilogOptions
 from bitwright.backends.verilog.design import network_of
 from bitwright.backends.verilog.fifos import size_fifos
@@ -18,6 +19,14 @@ from bitwright.backends.verilog.schedule import simulate, slowest_cycles
 from tests.backends.verilog.bodies import residual
 from tests.backends.verilog.images import BODIES
 
+TEXT = """# FIFO and ring bits
+
+    PYTHONPATH=. python benchmarks/fifo_bound.py -o benchmarks/fifo_bound.md
+
+`planned` bits follow from the schedule of whole frames alone, `emitted` are the compiler's, and the bound
+is what is left of them when every further beat less would cost cycles, memory after memory.
+
+"""
 MOST = 1.1  # emitted bits over the bound
 HEAD = ("design", "folding", "cycles", "planned bits", "emitted bits", "bound", "emitted / bound")
 
@@ -69,7 +78,7 @@ def main() -> int:
             if ratio > MOST:
                 failures.append(f"{name} {folding}: {ratio:.2f} times the bound, at most {MOST}")
     data = {"rows": [dict(zip(HEAD, row, strict=True)) for row in rows]}
-    return finish(output, table(HEAD, rows) + "\n", data, failures)
+    return finish(output, TEXT + table(HEAD, rows) + "\n", data, failures)
 
 
 if __name__ == "__main__":

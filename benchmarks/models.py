@@ -99,21 +99,22 @@ def _environment() -> dict[str, str]:
 
 
 def wait(child: subprocess.Popen[str], limit: float) -> str:
-    """Wait for the child, end it and what it started at a limit, and say how it ended."""
-    start, reason = time.monotonic(), ""
-    while not reason:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            _, errors = child.communicate(timeout=POLL)
-            lines = errors.strip().splitlines()
-            return f"crashed: {lines[-1] if lines else f'exit code {child.returncode}'}"
-        if time.monotonic() - start > limit:
-            reason = f"not done after {limit:g} s"
-        elif megabytes(child.pid) > MEGABYTES:
-            reason = f"more than {MEGABYTES} MB"
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.communicate()
-    return reason
+    """Wait for the child and say how it ended; at a limit, end it and all that it started."""
+    start = time.monotonic()
+    try:
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, errors = child.communicate(timeout=POLL)
+                lines = errors.strip().splitlines()
+                return f"crashed: {lines[-1] if lines else f'exit code {child.returncode}'}"
+            if time.monotonic() - start > limit:
+                return f"not done after {limit:g} s"
+            if megabytes(child.pid) > MEGABYTES:
+                return f"more than {MEGABYTES} MB"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
 
 
 def megabytes(pid: int) -> float:

@@ -147,13 +147,19 @@ def fitted(w: Writer, stage: Stage) -> dict[str, Any]:
 
 
 def moved(w: Writer, window: dict[str, Any], *, ceil: bool = False) -> None:
-    """Take the size that a window leaves."""
+    """Take the size that a window leaves; under `ceil` a last window must begin inside."""
     pads, out = window["pads"], []
     for i, size in enumerate(w.size):
-        extent = (window["kernel_shape"][i] - 1) * window.get("dilations", [1, 1])[i] + 1
+        stride, extent = window["strides"][i], _extent(window, i)
         room = size + pads[i] + pads[i + w.rank] - extent
-        out.append((-(-room // window["strides"][i]) if ceil else room // window["strides"][i]) + 1)
+        n = (-(-room // stride) if ceil else room // stride) + 1
+        out.append(n - (ceil and (n - 1) * stride >= size + pads[i]))
     w.size = tuple(out)
+
+
+def _extent(window: dict[str, Any], axis: int) -> int:
+    dilation = window["dilations"][axis] if "dilations" in window else 1
+    return int((window["kernel_shape"][axis] - 1) * dilation + 1)
 
 
 def convolved(w: Writer, stage: Stage, outputs: int, window: dict[str, Any], groups: int) -> str:

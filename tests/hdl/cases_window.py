@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitwright.backends.verilog import window_timing as timing
-from bitwright.backends.verilog.window_timing import PADDING, Axis, Window
+from bitwright.backends.verilog.window_timing import PADDING, Axis, Ring, Window
 from tests.hdl.streams import Case, pack
 
 FRAMES = 4
@@ -70,7 +70,7 @@ def im2col(shape: Window, image: Pixels, pad: int) -> tuple[Pixels, Pixels]:
     return np.concatenate(beats), np.concatenate(real)[:, 0]
 
 
-def unstalled(shape: Window, depth: int, frames: int) -> tuple[list[int], list[int]]:
+def unstalled(shape: Ring, depth: int, frames: int) -> tuple[list[int], list[int]]:
     """Return the cycles of input handshakes and of issues, the first input at 0."""
     needs, frees = shape.needs.tolist(), shape.frees(depth).tolist()
     taken: list[int] = []

@@ -20,7 +20,7 @@ from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Round
 from bitwright.sim.rtl import RtlOptions, RtlResult, Simulator, Stalls, run_rtl
 from bitwright.sim.toolchain import find_verilator
-from tests.backends.verilog import bodies
+from tests.backends.verilog import bodies, images
 from tests.backends.verilog.conftest import MakeRig, Rig
 
 ICARUS = Simulator.ICARUS
@@ -182,7 +182,7 @@ def test_a_design_that_hangs_is_named(rig: MakeRig) -> None:
 @pytest.mark.parametrize("fold", FOLDS)
 def test_lint_finds_nothing(fold: str, tmp_path: Path) -> None:
     verilator = find_verilator()
-    for name, body in BODIES.items():
+    for name, body in {**BODIES, **images.BODIES}.items():
         folder = bodies.design(body(), tmp_path / name, FOLDS[fold]) / "rtl"
         top = next(folder.glob("*_top.v"))
         command = [str(verilator.executable), "--lint-only", "-Wall", "--top-module", top.stem]
