@@ -26,7 +26,6 @@ from conformance_case import (
     REFUSED,
     RTOL,
     Result,
-    as_dict,
     measure,
     read_case,
 )
@@ -205,7 +204,10 @@ def main() -> int:
     data: dict[str, Any] = {
         "command": command,
         "totals": total,
-        "tests": [as_dict(r) | {"onnx2c": t.onnx2c} for t, r in zip(tests, results, strict=True)],
+        PASSED: [r.test for r in results if r.result == PASSED],
+        "with constant parameters": [r.test for r in results if r.result == PASSED and r.frozen],
+        REFUSED: {r.test: r.detail for r in results if r.result == REFUSED},
+        FAILED: {r.test: r.detail for r in results if r.result == FAILED},
     }
     failures = [f"{r.test}: {r.detail}" for r in results if r.result == FAILED]
     text = document(tests, results, command) if args.output else ""

@@ -5,7 +5,7 @@ import json
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -259,8 +259,3 @@ def _key(*parts: Mapping[str, Any]) -> str:
             head = f"{name} {content.dtype} {content.shape}" if array else name
             digest.update(f"{head} {len(data)}\n".encode() + data)
     return digest.hexdigest()
-
-
-def as_dict(result: Result) -> dict[str, Any]:
-    """Return a result as JSON holds it."""
-    return asdict(result) | {"frozen": list(result.frozen)}

@@ -3,7 +3,7 @@
     python benchmarks/model_m4.py MODELS_DIR -o benchmarks/model_m4.md
 
 MODELS_DIR holds the ONNX files that CASES names. Wants arm-none-eabi-gcc with newlib, and unicorn,
-capstone and pyelftools from PyPI. Each output is compared with numpy's evaluation of the same integer graph.
+capstone and pyelftools from PyPI. Each output is compared with numpy's evaluation of its graph.
 """
 
 import argparse

@@ -267,7 +267,8 @@ class FullWindow(Ring):
         """Return the pixels of the smallest ring in which no window waits for itself (DEPTH)."""
         ends = self._ends
         before = np.append(ends[-1] - self.beats_in, ends[:-1])
-        return int(np.max(self.needs - before)) + 1 + max(self.overhang - 1, 0)
+        span = max(int(np.max(self.needs - before)), self.down.reach * self.across.size)
+        return span + 1 + max(self.overhang - 1, 0)
 
     @property
     def overhang(self) -> int:

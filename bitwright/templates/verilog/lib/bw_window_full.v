@@ -181,6 +181,9 @@ module bw_window_full #(
             end else if (PART_AT_INT > TOP_MAX) begin : g_never_held
                 assign row_full = 1'b1;
                 assign row_part = 1'b0;
+            end else if (PART_AT_INT == 0) begin : g_first_part
+                assign row_full = 1'b0;
+                assign row_part = (top_reg == {TOP_W{1'b0}});
             end else begin : g_may_hold
                 assign row_full = (top_reg < PART_AT_INT[TOP_W-1:0]);
                 assign row_part = (top_reg == PART_AT_INT[TOP_W-1:0]);
