@@ -18,6 +18,7 @@ import numpy as np
 
 from bitwright.compiler import Compiled, compile_model, own_version, write_build
 from bitwright.errors import CompileError
+from bitwright.frontend import load_model
 from bitwright.frontend.data import Data
 from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.sim.accuracy import predictions, share
@@ -109,7 +110,7 @@ def measure(case: Case, folders: argparse.Namespace, out: Path) -> dict[str, Any
     compile_seconds = time.monotonic() - start
     start = time.monotonic()
     found = read_build(out)
-    rows = list(climb(found, work_folder(found)))
+    rows = list(climb(found, work_folder(found), load_model))
     c, verilog = (compiled.artifacts.get(t) for t in BOTH)
     return {
         "model": case.model,

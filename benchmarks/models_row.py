@@ -88,7 +88,7 @@ def measure(job: Job) -> Cells:
     row |= _reported(compiled)
     start = time.monotonic()
     build = read_build(out)
-    rungs = list(climb(build, work_folder(build)))
+    rungs = list(climb(build, work_folder(build), load_model))
     row["verify_s"] = round(time.monotonic() - start, 1)
     row["measured_cycles"] = _measured_cycles(rungs)
     if samples is not None:

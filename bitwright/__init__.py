@@ -35,8 +35,9 @@ def compile(  # noqa: A001  # the name of the command
 
 def verify(build: str | Path) -> "list[Row]":
     """Climb the ladder of proofs for a build folder and return its rows."""
+    from bitwright.frontend import load_model  # noqa: PLC0415
     from bitwright.sim.build_folder import read_build  # noqa: PLC0415
     from bitwright.sim.ladder import climb, work_folder  # noqa: PLC0415
 
     found = read_build(Path(build))
-    return list(climb(found, work_folder(found)))
+    return list(climb(found, work_folder(found), load_model))

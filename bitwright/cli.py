@@ -59,7 +59,11 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
         str, typer.Option(help="What to write: c, verilog or both, separated by commas.")
     ] = "c,verilog",
     output: Annotated[
-        OutputKind, typer.Option(help="What leaves the device; `model` (C only) is everything.")
+        OutputKind,
+        typer.Option(
+            help="What leaves the device: the last integers (codes), the index of the greatest "
+            "(argmax), or the model's own outputs (model, C only)."
+        ),
     ] = OutputKind.CODES,
     inputs: InputOpt = None,
     weights: Annotated[
@@ -92,19 +96,22 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
         Cpu, typer.Option(help="The processor that the C kernels are for.")
     ] = Cpu.GENERIC,
     cycles: Annotated[
-        int | None, typer.Option(help="Least hardware within this many cycles a frame.")
+        int | None, typer.Option(help="Least hardware that takes at most so many cycles a frame.")
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Least hardware for so many frames a second at --clock.")
+        float | None, typer.Option(help="The same as frames a second, at the clock of --clock.")
     ] = None,
-    clock: Annotated[float | None, typer.Option(help="The clock of the FPGA in MHz.")] = None,
+    clock: Annotated[float | None, typer.Option(help="The FPGA's clock in MHz, for --fps.")] = None,
     fold: Annotated[
         str | None,
         typer.Option(
-            help="Least area (min), most speed (max), or a JSON or TOML file of PE and SIMD by layer."
+            help="Least area (min), most speed (max), or a JSON or TOML file of PE and SIMD by "
+            'layer, such as {"conv1": {"pe": 4, "simd": 8}}.'
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write over a folder of others.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a folder that holds other files.")
+    ] = False,
 ) -> None:
     """Compile an ONNX model to C and Verilog.
 
@@ -149,7 +156,11 @@ def verify(
         int, typer.Option(help="The golden sample that the device was given for --device-log.")
     ] = 0,
 ) -> None:
-    """Prove again that every form of the model gives the same bits."""
+    """Compare every form of the model again: onnxruntime, integers, C, RTL.
+
+    Prints a row for each comparison. The exit code is 1 when one fails.
+    """
+    from bitwright.frontend import load_model  # noqa: PLC0415
     from bitwright.frontend.data import load_data  # noqa: PLC0415
     from bitwright.sim.build_folder import read_build, read_build_as_is  # noqa: PLC0415
     from bitwright.sim.ladder import climb, work_folder  # noqa: PLC0415
@@ -165,7 +176,7 @@ def verify(
     table = Table("rung", "what", "values", "result", "detail", "s", box=None, pad_edge=False)
     failed = False
     with _progress(f"verifying {build}") as progress:
-        for row in climb(found, work_folder(found)):
+        for row in climb(found, work_folder(found), load_model):
             outcome = row.outcome
             style = {"pass": "green", "FAIL": "bold red"}.get(outcome.status.value, "yellow")
             table.add_row(

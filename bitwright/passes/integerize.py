@@ -40,7 +40,7 @@ from bitwright.passes.add_int import fold_add
 from bitwright.passes.chain import QUANTIZERS, Chain, check_scalar
 from bitwright.passes.dead_code import remove_dead_code
 from bitwright.passes.fold import Place, emit_function
-from bitwright.passes.lower_linear import Line, input_line, lower_dot
+from bitwright.passes.lower_linear import Line, Lowered, input_line, lower_dot
 from bitwright.passes.lower_pool import lower_average, lower_extreme
 from bitwright.passes.lower_product import lower_product
 from bitwright.passes.positions import sample
@@ -66,6 +66,7 @@ class _Walk:
     real: dict[str, Op] = field(default_factory=dict)  # real ops, Linear replaced by its meaning
     heads: dict[str, Op] = field(default_factory=dict)  # quantizers that the host computes first
     inputs: list[Value] = field(default_factory=list)  # inputs of the body
+    needed: frozenset[str] = frozenset()  # what some layer or quantizer depends on
 
     @property
     def constants(self) -> Constants:
@@ -81,13 +82,22 @@ def integerize(graph: Graph) -> Program:
     """Return the program of a quantized model; CompileError names the layer that has no integers."""
     coded = {op.name for op in graph.ops if isinstance(op, QUANTIZERS)}
     taken = {*graph.values(), *graph.constants} - coded  # folded quantizers keep their names
-    walk = _Walk(graph, Builder(sorted(taken)))
+    walk = _Walk(graph, Builder(sorted(taken)), needed=_needed(graph))
     for v in graph.inputs:
         if is_integral(v.elem):
             _enter(walk, v)
     for op in graph.ops:
         _step(walk, op)
     return _program(walk)
+
+
+def _needed(graph: Graph) -> frozenset[str]:
+    """Return the names of what must be integers, for a layer or a quantizer comes after it."""
+    found: set[str] = set()
+    for op in reversed(graph.ops):
+        if isinstance(op, (*QUANTIZERS, Linear, Conv)) or op.name in found:
+            found |= {v.name for v in op.inputs}
+    return frozenset(found)
 
 
 def _step(walk: _Walk, op: Op) -> None:
@@ -97,12 +107,8 @@ def _step(walk: _Walk, op: Op) -> None:
         _lower(walk, op)
     elif isinstance(op, Arithmetic) and op.kind is Arith.MUL and _of_two(walk, op):
         _multiply(walk, op)
-    elif isinstance(op, AveragePool) and _behind_codes(walk, op):
-        _average(walk, op)
-    elif isinstance(op, MaxPool | MinPool) and _behind_codes(walk, op):
-        _extreme(walk, op)
-    elif isinstance(op, _HOSTS):
-        walk.real[op.name] = _reading(walk, op)
+    elif isinstance(op, AveragePool | MaxPool | MinPool) and _behind_codes(walk, op):
+        _pool(walk, op)
     elif is_integral(op.output.elem) and op.inputs[0].name in walk.codes:
         _copy(walk, op)
     else:
@@ -180,22 +186,25 @@ def _multiply(walk: _Walk, op: Arithmetic) -> None:
     walk.real.update({o.name: o for o in lowered.meaning})
 
 
-def _average(walk: _Walk, op: AveragePool) -> None:
-    constants = walk.constants
+def _pool(walk: _Walk, op: AveragePool | MaxPool | MinPool) -> None:
+    """Turn a pool of reals into one of integers; one at the model's end may be the host's."""
     try:
-        line = input_line(op, walk.real, replace(walk.graph, constants=constants))
-    except CompileError:  # the host's, unless a quantizer follows
+        lowered = _lowered_pool(walk, op)
+    except CompileError:
+        if op.name in walk.needed:
+            raise
         walk.real[op.name] = _reading(walk, op)
         return
-    lowered = lower_average(walk.body, op, line, _source(walk, line, constants))
     walk.lattice[lowered.acc.name] = lowered.lattice
     walk.real.update({o.name: o for o in lowered.meaning})
 
 
-def _extreme(walk: _Walk, op: MaxPool | MinPool) -> None:
-    lowered = lower_extreme(walk.body, op, walk.real, walk.constants, walk.lattice)
-    walk.lattice[lowered.acc.name] = lowered.lattice
-    walk.real.update({o.name: o for o in lowered.meaning})
+def _lowered_pool(walk: _Walk, op: AveragePool | MaxPool | MinPool) -> Lowered:
+    constants = walk.constants
+    if not isinstance(op, AveragePool):
+        return lower_extreme(walk.body, op, walk.real, constants, walk.lattice)
+    line = input_line(op, walk.real, replace(walk.graph, constants=constants))
+    return lower_average(walk.body, op, line, _source(walk, line, constants))
 
 
 def _fold(walk: _Walk, op: Op) -> None:

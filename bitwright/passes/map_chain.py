@@ -87,6 +87,24 @@ def emit(b: Builder, x: Moved, name: str, loc: str) -> Value:
     return _by_digits(b, x, digits, name, loc)
 
 
+def as_take(x: Moved) -> tuple[int, Array, Shape] | None:
+    """Return axis, indices and perm where `x` is the source, cut along one axis and then permuted.
+
+    Tried are no permutation, and the one from channels last to channels first.
+    """
+    rank = len(x.source.shape)
+    for perm in (tuple(range(rank)), (0, rank - 1, *range(1, rank - 1))):
+        if len(x.shape) != rank or tuple(x.source.shape[p] for p in perm) != x.shape:
+            continue
+        order = x.positions().reshape(x.shape).transpose(inverse(perm)).reshape(-1)
+        if np.array_equal(order, np.arange(order.size)):
+            return 0, np.arange(x.source.shape[0] if rank else 0), perm
+        found = _along_one_axis(Moved(x.source, x.source.shape, None, order), order)
+        if found is not None:
+            return (*found, perm)
+    return None
+
+
 def _along_one_axis(x: Moved, order: Array) -> tuple[int, Array] | None:
     """Return the axis and the indices where the order only moves slices of one axis."""
     if x.shape != x.source.shape:

@@ -38,7 +38,7 @@ from bitwright.ir.ops import (
     build,
 )
 from bitwright.ir.types import TensorType
-from bitwright.passes.map_chain import Moved, emit, inverse, reshaped, transposed, unmoved
+from bitwright.passes.map_chain import Moved, as_take, emit, inverse, reshaped, transposed, unmoved
 
 _SCALAR = (Activation, Clip, Binarize, Sign)
 _BY_AXIS = (BatchNorm, Quantize, Dequantize, CountThresholds)
@@ -106,14 +106,16 @@ def _channels_first(graph: Graph) -> dict[Value, str]:
     """Return the inputs that some node reads channels last, and the node."""
     found: dict[Value, str] = {}
     for v in graph.inputs:
-        reached = {v.name}
+        reached, shuffled = {v.name}, set[str]()
         for op in graph.ops:
-            if not any(x.name in reached for x in op.inputs):
-                continue
-            if isinstance(op, Transpose) and op.perm == _to_last(len(op.perm)):
+            names = {x.name for x in op.inputs}
+            if names & reached and isinstance(op, Transpose) and op.perm == _to_last(len(op.perm)):
                 found.setdefault(v, op.loc)
-            if isinstance(op, _KEEPING_AXES):
+            if names & reached and isinstance(op, _KEEPING_AXES):
                 reached.add(op.name)
+            if names & (reached | shuffled) and isinstance(op, Reshape | Transpose):
+                back = isinstance(op, Reshape) and op.shape == v.shape
+                (reached if back else shuffled).add(op.name)
     return {v: loc for v, loc in found.items() if v not in graph.outputs}
 
 
@@ -146,13 +148,26 @@ def _step(s: _Sinking, op: Op) -> None:
     constant = s.graph.is_constant(op.inputs[0])
     if isinstance(op, Transpose | Reshape) and op.output.type.size <= _MANY and not constant:
         moved = transposed(x, op.perm) if isinstance(op, Transpose) else reshaped(x, op.shape)
-        s.moved[op.name] = moved
+        s.moved[op.name] = _shuffled(s, op, moved)
         return
     rule = _rule(s, op)
     below = rule(s, op) if rule else None
     if below is None:
         inputs = tuple(s.plain(v, op.loc) for v in op.inputs)
         s.b.add(replace(op, inputs=inputs))
+
+
+def _shuffled(s: _Sinking, op: Op, x: Moved) -> Moved:
+    """Compute a shuffle along one axis at once, so that only a permutation of axes moves on."""
+    found = as_take(x) if x.perm is None and x.source.type.size else None
+    if found is None:
+        return x
+    axis, indices, perm = found
+    source = x.source
+    if not np.array_equal(indices, np.arange(source.shape[axis])):
+        places = s.b.constant(f"{op.name}:indices", indices)
+        source = s.b.op(Take, (source, places), f"{op.name}:taken", op.loc, axis=axis)
+    return transposed(unmoved(source), perm)
 
 
 def _rule(s: _Sinking, op: Op) -> Callable[[_Sinking, Op], bool | None] | None:

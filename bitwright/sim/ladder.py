@@ -11,7 +11,7 @@ import numpy as np
 
 from bitwright.errors import CompileError, MissingToolError, VerifyError
 from bitwright.ir.evaluate import evaluate
-from bitwright.ir.graph import Array
+from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Dequantize
 from bitwright.ir.types import is_integral
 from bitwright.sim.accuracy import Device, program_predictions, share
@@ -39,13 +39,17 @@ class Row:
 
 
 Rung = Callable[[Build, Path], Outcome]
+Importer = Callable[[Path], Graph]
 Bisect = Callable[[dict[str, Array], int], str]
 
 
-def climb(build: Build, work: Path) -> Iterator[Row]:
-    """Yield a row per rung that applies to the build; `work` holds compiled tests and may persist."""
+def climb(build: Build, work: Path, importer: Importer) -> Iterator[Row]:
+    """Yield a row per rung that applies to the build; `work` holds compiled tests and may persist.
+
+    `importer` reads the copy of the user's model again.
+    """
     rungs: list[tuple[int, str, Rung]] = [
-        (1, "imported graph = onnxruntime", _onnxruntime),
+        (1, "imported graph = onnxruntime", lambda b, w: _onnxruntime(b, w, importer)),
         (3, "integers = quantized model, layer by layer", _layers),
     ]
     if "c" in build.targets:
@@ -101,11 +105,17 @@ def first_difference(name: str, want: Array, got: Array) -> str | None:
     )
 
 
-def _onnxruntime(build: Build, work: Path) -> Outcome:
+def _onnxruntime(build: Build, work: Path, importer: Importer) -> Outcome:
     del work
+    from bitwright.sim.by_layer import QUANTIZERS, compare_by_layer, wrong_simplification  # noqa: PLC0415
     from bitwright.sim.reference import run_onnx  # noqa: PLC0415  # onnxruntime is an extra
 
     x = model_samples(build, 32)
+    if any(isinstance(op, QUANTIZERS) for op in build.imported.ops):
+        raw, reals = importer(build.source), _as_reals(build, x)
+        outcome = compare_by_layer(raw, build.source, reals)
+        wrong = wrong_simplification(raw, reals, build.imported, x)
+        return replace(outcome, status=Status.FAIL, detail=wrong) if wrong else outcome
     want = run_onnx(build.source, _as_reals(build, x))
     got = evaluate(build.imported, x, dtype=np.float32)
     if not _holds_integers(build):  # what is compiled is all real: it is compared as well

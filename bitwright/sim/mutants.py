@@ -1,4 +1,4 @@
-"""Small wrong numbers to put into a network: one weight, one threshold, one scale parameter."""
+"""Small wrong numbers to put into a network: one weight, one threshold, one parameter of a layer."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -6,57 +6,96 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Encoding, IntLinear, Lookup, Op, Requantize, Steps, Value
+from bitwright.ir.ops import (
+    AddInt,
+    Encoding,
+    IntConv,
+    IntLinear,
+    Lookup,
+    MaxPool,
+    MinPool,
+    Op,
+    Requantize,
+    Steps,
+    SumPool,
+    Value,
+    Window,
+)
+from bitwright.ir.types import Int
 
 CANDIDATES = 60  # tried for each place
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A constant of one op that mutants change."""
+    """A constant of one op that mutants change, or (`value` None) the attribute called `role`."""
 
     op: Op
-    role: str  # weight, bias, threshold, addend, multiplier or table
-    value: Value
+    role: str  # weight, bias, threshold, addend, multiplier, table; mul_a, mul_b, add, pad, window
+    value: Value | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One number of a place, and what it becomes."""
+    """One number of a place (or its window), and what it becomes."""
 
     place: Place
     index: tuple[int, ...]
-    old: int
-    new: int
+    old: int | Window
+    new: int | Window
 
     def apply(self, body: Graph) -> Graph:
         """Return the body with the wrong number."""
-        constant = body.constant(self.place.value).copy()
+        value, op = self.place.value, self.place.op
+        if value is None:
+            wrong = replace(op, **{self.place.role: self.new})  # type: ignore[arg-type]
+            return replace(body, ops=tuple(wrong if o is op else o for o in body.ops))
+        constant = body.constant(value).copy()
         constant[self.index] = self.new
-        return replace(body, constants={**body.constants, self.place.value.name: constant})
+        return replace(body, constants={**body.constants, value.name: constant})
 
     def __str__(self) -> str:
         """Return the change."""
-        return f"{self.place.role} {list(self.index)} {self.old} -> {self.new}"
+        where = f" {list(self.index)}" if self.index else ""
+        return f"{self.place.role}{where} {_text(self.old)} -> {_text(self.new)}"
+
+
+def _text(number: int | Window) -> str:
+    if isinstance(number, int):
+        return str(number)
+    kernel = "x".join(map(str, number.kernel))
+    return f"{kernel} from {number.before}"
 
 
 def places(body: Graph) -> list[Place]:
-    """Return a weight for each dot product, and a parameter for each op that has some."""
+    """Return a weight for each dot product, and each parameter of an op that has some."""
     found = []
     for op in body.ops:
-        roles: tuple[str, ...] = ()
-        if isinstance(op, IntLinear):
-            roles = ("weight", "bias")[: len(op.inputs) - 1]
-        elif isinstance(op, Steps):
-            thresholds = op.inputs[1].type.size
-            roles = ("threshold",) if thresholds else ()
-        elif isinstance(op, Requantize):
-            roles = ("multiplier", "addend")
-        elif isinstance(op, Lookup):
-            roles = ("table",)
-        pairs = zip(roles, op.inputs[1:], strict=False)
+        pairs = zip(_roles(op), op.inputs[1:], strict=False)
         found += [Place(op, role, v) for role, v in pairs if body.is_constant(v)]
+        found += [Place(op, field) for field in _fields(op)]
     return found
+
+
+def _roles(op: Op) -> tuple[str, ...]:
+    """Return what the operands behind the first are, as far as mutants change them."""
+    if isinstance(op, IntLinear | IntConv):
+        return ("weight", "bias")
+    if isinstance(op, Steps):
+        return ("threshold",) if op.inputs[1].type.size else ()
+    if isinstance(op, Requantize):
+        return ("multiplier", "addend")
+    return ("table",) if isinstance(op, Lookup) else ()
+
+
+def _fields(op: Op) -> tuple[str, ...]:
+    """Return the attributes that mutants change."""
+    if isinstance(op, AddInt):
+        return ("mul_a", "mul_b", "add")
+    if isinstance(op, IntConv):
+        padded = op.window.padded and isinstance(op.inputs[0].elem, Int)
+        return ("pad",) if padded else ()
+    return ("window",) if isinstance(op, MaxPool | MinPool | SumPool) else ()
 
 
 def mutants(body: Graph, place: Place, values: Mapping[str, Array]) -> Iterator[Mutant]:
@@ -65,6 +104,9 @@ def mutants(body: Graph, place: Place, values: Mapping[str, Array]) -> Iterator[
     `values` are what the graph gives on the samples: a threshold moves by one, or just far enough
     to pass an accumulator that was seen.
     """
+    if place.value is None:
+        yield from _attribute_mutants(place)
+        return
     seen = values[place.op.inputs[0].name]
     constant = body.constant(place.value)
     rng = np.random.default_rng([*place.op.name.encode(), *place.role.encode()])
@@ -73,32 +115,88 @@ def mutants(body: Graph, place: Place, values: Mapping[str, Array]) -> Iterator[
         old = int(constant[index])
         near = _numbers(place, constant, index)
         if isinstance(place.op, Steps):
-            near = _thresholds(constant, index, seen)
+            near = _thresholds(constant, index, _of_row(place.op, constant, index[0], seen))
         options = [n for n in near if n != old]
         if options:
             yield Mutant(place, index, old, int(rng.choice(options)))
 
 
+def _attribute_mutants(place: Place) -> Iterator[Mutant]:
+    old = getattr(place.op, place.role)
+    near = _windows(place.op, old) if isinstance(old, Window) else _attributes(place.op, place.role)
+    for new in near:
+        if new != old:
+            yield Mutant(place, (), old, new)
+
+
+def _attributes(op: Op, role: str) -> list[int]:
+    """Return what an attribute may become."""
+    old = int(getattr(op, role))
+    if role == "pad":
+        elem = op.inputs[0].type.integer
+        return [n for n in (old + 1, old - 1, elem.hi, elem.lo) if elem.lo <= n <= elem.hi]
+    assert isinstance(op, AddInt)
+    step = 1 << op.shift if role == "add" else max(abs(old) >> 4, 1)
+    return [old - step, old + step, old - max(step // 2, 1), old + max(step // 2, 1)]
+
+
+def _windows(op: Op, window: Window) -> Iterator[Window]:
+    """Yield windows that give as many results but look elsewhere: moved by one, or one smaller."""
+    for axis in range(window.rank):
+        for before, after, kernel in ((1, -1, 0), (-1, 1, 0), (0, -1, -1), (-1, 0, -1), (0, 0, -1)):
+            wrong = Window(
+                _plus(window.kernel, axis, kernel), window.strides,
+                _plus(window.before, axis, before), _plus(window.after, axis, after),
+                window.dilations,
+            )  # fmt: skip
+            smallest = min(*wrong.kernel, *(n + 1 for n in (*wrong.before, *wrong.after)))
+            inside = all(b < k for b, k in zip(wrong.before, wrong.kernel, strict=True))
+            if smallest >= 1 and inside and _same_result(op, wrong):
+                yield wrong
+
+
+def _plus(sizes: tuple[int, ...], axis: int, more: int) -> tuple[int, ...]:
+    return (*sizes[:axis], sizes[axis] + more, *sizes[axis + 1 :])
+
+
+def _same_result(op: Op, window: Window) -> bool:
+    shape = op.inputs[0].shape
+    return window.output(shape[1:-1], op.loc) == op.output.shape[1:-1]
+
+
+def _of_row(op: Steps, constant: Array, row: int, seen: Array) -> Array:
+    """Return the values that meet one row of thresholds: those of its channel and border class."""
+    if constant.shape[0] == 1:
+        return seen
+    channels = seen.shape[-1]
+    of_class = np.zeros((), np.int64)
+    for axis in op.classes:
+        of_class = of_class[..., None] * (max(axis) + 1) + np.array(axis)
+    values = seen[..., row % channels]
+    return values[..., of_class == row // channels] if op.classes else values
+
+
 def _numbers(place: Place, constant: Array, index: tuple[int, ...]) -> list[int]:
-    """Return what the number may become without any storage growing wider."""
+    """Return what the number may become without any table growing wider."""
     op, old = place.op, int(constant[index])
-    if isinstance(op, IntLinear) and place.role == "weight":
+    if isinstance(op, IntLinear | IntConv) and place.role == "weight":
         return _weights(op.encoding, constant, old)
     if isinstance(op, Requantize):
         step = 1 << op.shift if place.role == "addend" else max(abs(old) >> 4, 1)
         near = [old - step, old - max(step // 2, 1), old + max(step // 2, 1), old + step]
     else:
         near = [old - 1, old + 1]
+    if constant.size == 1:
+        return near
     return [n for n in near if constant.min() <= n <= constant.max()]
 
 
 def _thresholds(constant: Array, index: tuple[int, ...], seen: Array) -> list[int]:
-    """Return thresholds next to the old one that keep the row ascending."""
+    """Return thresholds next to the old one that keep the row ascending; `seen` are its inputs."""
     old, row, at = int(constant[index]), constant[index[0]], index[1]
     low = int(row[at - 1]) if at else int(constant.min())
     high = int(row[at + 1]) if at + 1 < row.size else int(constant.max())
-    channel = seen[..., index[0]] if constant.shape[0] > 1 else seen
-    below, above = channel[channel < old], channel[channel >= old]
+    below, above = seen[seen < old], seen[seen >= old]
     near = [old - 1, old + 1, int(below.max(initial=low)), int(above.min(initial=high)) + 1]
     return [n for n in near if low <= n <= high]
 

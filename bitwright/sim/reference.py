@@ -23,7 +23,7 @@ SECONDS = 300
 def run_onnx(
     path: Path, inputs: Mapping[str, Array], taps: Sequence[str] = (), *, seconds: float = SECONDS
 ) -> dict[str, Array]:
-    """Return the model's outputs, and the tensors named in `taps`, by name.
+    """Return the model's outputs, and those tensors named in `taps` that it has, by name.
 
     Each input is an array of shape (samples, *shape), the shape with a batch of 1 included; so
     is each output. QONNX nodes are rewritten as standard ones first.

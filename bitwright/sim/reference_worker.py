@@ -33,6 +33,8 @@ def run(path: Path, inputs: dict[str, Any], taps: list[str]) -> dict[str, Any]:
     from bitwright.sim.standard_onnx import standard_model  # noqa: PLC0415
 
     model = standard_model(onnx.load(path))
+    made = {name for node in model.graph.node for name in node.output}
+    taps = [t for t in taps if t in made]
     names = list(dict.fromkeys([*(o.name for o in model.graph.output), *taps]))
     present = {o.name for o in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=t) for t in names if t not in present)

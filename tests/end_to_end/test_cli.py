@@ -111,7 +111,7 @@ def test_not_onnx(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
 
 def test_float_model_without_a_recipe_says_the_line_to_type(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     path = gemm(tmp_path / "m.onnx")
-    refused(run("compile", path, "-o", tmp_path / "b"), "fc", "--input", "--calibrate")
+    refused(run("compile", path, "-o", tmp_path / "b"), "--weights", "--calibrate", "--target c")
     refused(run("compile", path, "--weights", "int:8"), "--calibrate")
     refused(run("compile", path, "--output", "model"), "--target c")
     assert not (tmp_path / "b").exists()

@@ -1,18 +1,17 @@
 """Random small convolutional models in several dialects: numpy, C and RTL agree on every layer.
 
-Hypothesis shrinks what fails: it drops layers, shrinks sizes and channels and takes attributes back
-to their plainest, and prints the smallest network that still fails; its ONNX file is kept too.
+What fails is shrunk to the smallest network that still fails alike; it is printed, and its ONNX
+file kept.
 """
 
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bitwright.backends import c, verilog
@@ -31,30 +30,19 @@ from bitwright.sim.reference_worker import run as onnxruntime
 from bitwright.sim.rtl import RtlOptions, Simulator, Stalls
 from bitwright.sim.samples import random_inputs
 from tests.end_to_end.fuzz_models import write
+from tests.end_to_end.fuzz_shrink import shrunk
 from tests.end_to_end.fuzz_specs import Net, nets
-from tests.end_to_end.test_fuzz import QUIET, some, write_files
+from tests.end_to_end.test_fuzz import QUIET, write_files
 
 FRAMES = 6
 KEPT = Path(tempfile.gettempdir()) / "bitwright-fuzz"
+CPUS, FOLDS = [Cpu.GENERIC, Cpu.CORTEX_M4, Cpu.X86_64], [None, Fold.MIN, Fold.MAX]
+Check = Callable[[Net, Path], bool]
 
 # What a model may be refused for; any other error is a failure.
 REFUSED = re.compile(
     "nothing of this model is quantized|no layer with weights|cannot be aligned exactly"
 )
-
-
-@contextmanager
-def kept(net: Net, test: str) -> Iterator[Path]:
-    """Give the network's ONNX file; when the test fails, keep it and say where."""
-    KEPT.mkdir(exist_ok=True)
-    path = KEPT / f"{test}.onnx"
-    path.write_bytes(write(net).SerializeToString())
-    try:
-        yield path
-    except Exception as error:
-        error.add_note(f"the model is {path}")
-        raise
-    path.unlink()
 
 
 def lowered(net: Net, path: Path) -> tuple[Graph, Program] | None:
@@ -99,11 +87,12 @@ def check_numpy(net: Net, path: Path) -> bool:
     return True
 
 
-def check_c(net: Net, path: Path, cpu: Cpu) -> bool:
+def check_c(net: Net, path: Path) -> bool:
+    """Compare the C with the integer graph, layer by layer; tell whether it compiled."""
     found = lowered(net, path)
     if found is None:
         return False
-    body = found[1].body
+    body, cpu = found[1].body, CPUS[net.seed % len(CPUS)]
     with tempfile.TemporaryDirectory() as name:
         folder = write_files(c.emit(body, "net", c.COptions(cpu=cpu)), Path(name))
         inputs = random_inputs(body, FRAMES, net.seed)
@@ -112,11 +101,12 @@ def check_c(net: Net, path: Path, cpu: Cpu) -> bool:
     return True
 
 
-def check_rtl(net: Net, path: Path, fold: Fold | None) -> bool:
+def check_rtl(net: Net, path: Path) -> bool:
+    """Compare the RTL with the integer graph, layer by layer; tell whether it compiled."""
     found = lowered(net, path)
     if found is None:
         return False
-    body = found[1].body
+    body, fold = found[1].body, FOLDS[net.seed % len(FOLDS)]
     options = RtlOptions(
         Stalls.BOTH, 1 + net.seed % 1000, reset_midframe=True, simulator=Simulator.ICARUS
     )
@@ -129,77 +119,96 @@ def check_rtl(net: Net, path: Path, fold: Fold | None) -> bool:
     return True
 
 
-cpus = st.sampled_from([Cpu.GENERIC, Cpu.CORTEX_M4, Cpu.X86_64])
-folds = st.sampled_from([None, Fold.MIN, Fold.MAX])
-small = nets(2, (1, 2, 3, 5), (1, 2, 3, 4))
+def failure(check: Check, net: Net, path: Path) -> str:
+    """Return what the check says against a network, numbers and names left out; empty if nothing."""
+    try:
+        path.write_bytes(write(net).SerializeToString())
+        check(net, path)
+    except Exception as error:  # noqa: BLE001  # whatever goes wrong is to be shrunk
+        first = str(error).strip().partition("\n")[0]
+        plain = re.sub(r"'[^']*'|[0-9.]+", "*", first)
+        return f"{type(error).__name__}: {plain[:60]}"
+    return ""
 
 
-def test_numpy() -> None:
+def judge(check: Check, net: Net, name: str) -> bool:
+    """Check one network; raise with the smallest one that fails alike, whose model is kept."""
+    KEPT.mkdir(exist_ok=True)
+    path = KEPT / f"{name}.onnx"
+    path.write_bytes(write(net).SerializeToString())
+    try:
+        compiled = check(net, path)
+    except Exception as error:
+        kind = failure(check, net, path)
+        small = shrunk(net, lambda n: failure(check, n, path) == kind)
+        path.write_bytes(write(small).SerializeToString())
+        raise AssertionError(f"{kind}\n{small}\nits model is {path}") from error
+    path.unlink()
+    return compiled
+
+
+def explore(check: Check, networks: st.SearchStrategy[Net], how: settings, name: str) -> None:
+    """Check networks until one fails; four of five must compile."""
     compiled: list[bool] = []
 
-    @some(120)
-    @given(net=nets())
+    @settings(how, phases=[Phase.generate], report_multiple_bugs=False, deadline=None,
+              suppress_health_check=QUIET)  # fmt: skip
+    @given(net=networks)
     def each(net: Net) -> None:
-        with kept(net, "numpy") as path:
-            compiled.append(check_numpy(net, path))
+        compiled.append(judge(check, net, name))
 
     each()
     assert sum(compiled) > 0.8 * len(compiled)
 
 
-@some(20)
-@given(net=nets(3), cpu=cpus)
-def test_c(net: Net, cpu: Cpu) -> None:
-    with kept(net, "c") as path:
-        check_c(net, path, cpu)
+def always(count: int) -> settings:
+    """Return how hard CI tries: the same cases every time."""
+    return settings(max_examples=count, derandomize=True, database=None)
 
 
-@some(5)
-@given(net=small, fold=folds)
-def test_rtl(net: Net, fold: Fold | None) -> None:
-    with kept(net, "rtl") as path:
-        check_rtl(net, path, fold)
+small = nets(2, (1, 2, 3, 5), (1, 2, 3, 4))
 
 
-@pytest.mark.slow
-@settings(suppress_health_check=QUIET)
-@given(net=nets(5))
-def test_many_numpy(net: Net) -> None:
-    with kept(net, "many_numpy") as path:
-        check_numpy(net, path)
+def test_numpy() -> None:
+    explore(check_numpy, nets(), always(150), "numpy")
 
 
-@pytest.mark.slow
-@settings(suppress_health_check=QUIET)
-@given(net=nets(4), cpu=cpus)
-def test_many_c(net: Net, cpu: Cpu) -> None:
-    with kept(net, "many_c") as path:
-        check_c(net, path, cpu)
+def test_c() -> None:
+    explore(check_c, nets(3), always(20), "c")
+
+
+def test_rtl() -> None:
+    explore(check_rtl, small, always(5), "rtl")
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=QUIET)
-@given(net=nets(3, (1, 2, 3, 5, 8), (1, 2, 3, 5)), fold=folds)
-def test_many_rtl(net: Net, fold: Fold | None) -> None:
-    with kept(net, "many_rtl") as path:
-        check_rtl(net, path, fold)
+def test_many_numpy() -> None:
+    explore(check_numpy, nets(6), settings(), "many_numpy")
 
 
-def test_a_failure_leaves_the_smallest_model(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_many_c() -> None:
+    explore(check_c, nets(4), settings(), "many_c")
+
+
+@pytest.mark.slow
+def test_many_rtl() -> None:
+    explore(check_rtl, nets(3, (1, 2, 3, 5, 8), (1, 2, 3, 5)), settings(), "many_rtl")
+
+
+def test_a_failure_leaves_the_smallest_model() -> None:
     """A fault of depthwise convolutions is shrunk to one layer, one pixel, two channels."""
-    monkeypatch.setattr(f"{__name__}.check_c", _dislikes_depthwise)
-    with pytest.raises(AssertionError) as failure:
-        test_c()
-    notes = "".join(failure.value.__notes__)
-    assert notes.count("Stage(") == 1
-    assert "size=(1, 1), channels=2" in notes
-    model = load(KEPT / "c.onnx", Net().options)
+    with pytest.raises(AssertionError) as raised:
+        explore(_dislikes_depthwise, nets(5), always(100), "depthwise")
+    text = str(raised.value)
+    assert text.count("Stage(") == 1
+    assert "size=(1, 1), channels=2" in text
+    model = load(KEPT / "depthwise.onnx", Net().options)
     assert [op.groups for op in model.ops if hasattr(op, "groups")] == [2]
-    (KEPT / "c.onnx").unlink()
+    (KEPT / "depthwise.onnx").unlink()
 
 
-def _dislikes_depthwise(net: Net, path: Path, cpu: Cpu) -> bool:
-    del cpu
+def _dislikes_depthwise(net: Net, path: Path) -> bool:
     graph = load(path, net.options)
-    assert not any(getattr(op, "groups", 1) > 1 for op in graph.ops)
+    assert not any(getattr(op, "groups", 1) > 1 for op in graph.ops), "depthwise"
     return True

@@ -53,7 +53,7 @@ SAME = square(5, 3, pad=1)
 FULL_SHAPES: dict[str, FullWindow] = {
     "same": SAME,
     "same_5": square(8, 5, pad=2),
-    "same_7_small": square(3, 7, pad=3),
+    "same_7": square(4, 7, pad=3),
     "valid": square(6, 3),
     "stride_2": square(8, 3, 2, 1),
     "stem": square(9, 7, 2, 3),
@@ -67,15 +67,16 @@ FULL_SHAPES: dict[str, FullWindow] = {
     "strided_overhang": FullWindow(Axis(6, 5, 2, 1, (2, 2)), Axis(7, 7, 2, 1, (3, 3))),
     "point": square(3, 1),
     "point_strided": square(5, 1, 2),
-    "one_pixel": square(1, 3, pad=1),
-    "one_pixel_5": square(1, 5, pad=2),
     "one_pixel_only": square(1, 1),
     "whole_image": square(4, 4),
     "line": FullWindow(Axis(1, 1), Axis(11, 4, 2, 1, (1, 2))),
     "column": FullWindow(Axis(11, 3, 1, 2, (2, 2)), Axis(1, 1)),
-    "one_column_2d": FullWindow(Axis(6, 3, 1, 1, (1, 1)), Axis(1, 3, 1, 1, (1, 1))),
-    "two_columns_7": FullWindow(Axis(3, 3, 1, 1, (1, 1)), Axis(2, 7, 1, 1, (3, 3))),
-    "three_columns_9": FullWindow(Axis(4, 1), Axis(3, 9, 1, 1, (4, 4))),
     "pads_never_read": FullWindow(Axis(5, 3, 4, 1, (0, 3)), Axis(4, 2, 3, 1, (0, 1))),
 }
-BEYOND = replace(SAME, across=Axis(5, 2, 1, 1, (1, 1)))
+UNFIT = {  # shapes for bw_window alone, and the cell's complaint
+    "even_pad": (replace(SAME, across=Axis(5, 2, 1, 1, (1, 1))), "pads_beyond_kernel"),
+    "wide_pad": (replace(SAME, across=Axis(5, 3, 1, 1, (3, 0))), "pads_beyond_kernel"),
+    "high_pad": (replace(SAME, down=Axis(5, 3, 1, 1, (3, 0))), "pads_beyond_kernel"),
+    "full_pad": (replace(SAME, down=Axis(5, 3, 1, 1, (2, 2))), "pads_beyond_kernel"),
+    "one_pixel": (square(1, 3, pad=1), "no_window_ends_in_the_image"),
+}

@@ -81,6 +81,63 @@ def test_padded_bipolar(name: str, tmp_path: Path) -> None:
     )
 
 
+WHOLE = """`default_nettype none
+module whole #(parameter WEIGHT_FILE = "") (
+    input wire clk, input wire rst_n,
+    input wire [3:0] s_axis_tdata, input wire s_axis_tvalid, output wire s_axis_tready,
+    output wire [23:0] m_axis_tdata, output wire m_axis_tvalid, input wire m_axis_tready
+);
+    wire [71:0] window;
+    wire window_valid;
+    wire window_ready;
+    wire [23:0] part;
+    wire part_valid;
+    wire part_ready;
+    bw_window_full #(.W_ELEM(1), .BIPOLAR(1), .C(4), .SH(2), .SW(2)) u_window (
+        .clk(clk), .rst_n(rst_n),
+        .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tready(s_axis_tready),
+        .m_axis_tdata(window), .m_axis_tvalid(window_valid), .m_axis_tready(window_ready)
+    );
+    bw_width #(.W_ELEM(2), .N_IN(36), .N_OUT(12)) u_width (
+        .clk(clk), .rst_n(rst_n),
+        .s_axis_tdata(window), .s_axis_tvalid(window_valid), .s_axis_tready(window_ready),
+        .m_axis_tdata(part), .m_axis_tvalid(part_valid), .m_axis_tready(part_ready)
+    );
+    bw_mvu #(
+        .KIND(4), .PE(2), .SIMD(12), .SF(3), .NF(4), .X_W(2), .X_SIGNED(1), .W_W(1), .ACC_W(12),
+        .WEIGHT_FILE(WEIGHT_FILE)
+    ) u_unit (
+        .clk(clk), .rst_n(rst_n), .s_axis_tdata(part), .s_axis_tuser(1'b1),
+        .s_axis_tvalid(part_valid), .s_axis_tready(part_ready),
+        .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tready(m_axis_tready)
+    );
+endmodule
+`default_nettype wire
+"""
+
+
+def test_padded_bipolar_in_whole_windows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(20)
+    images = rng.choice([-1, 1], (FRAMES, 5, 5, 4))
+    weights = rng.choice([-1, 1], (8, 3, 3, 4))
+    rom = words(weights, "dense", simd=12)
+    source = tmp_path / "whole.v"
+    source.write_text(WHOLE)
+
+    run_case(
+        Case(
+            "whole",
+            {"WEIGHT_FILE": write_mem(tmp_path / "weight.mem", rom)},
+            {"s_axis": [pack(pixel.tolist(), 1) for pixel in ((images + 1) // 2).reshape(-1, 4)]},
+            {"m_axis": beats(convolution(images, weights), ACC_W)},
+            FRAMES,
+        ),
+        tmp_path,
+        "icarus",
+        [source],
+    )
+
+
 def beats(values: Values, bits: int) -> list[int]:
     return [pack(beat.tolist(), bits) for beat in values.reshape(-1, LANES)]
 
@@ -98,9 +155,9 @@ def convolution(images: Values, weights: Values) -> Values:
     return out
 
 
-def words(weights: Values, name: str) -> list[int]:
+def words(weights: Values, name: str, simd: int = LANES) -> list[int]:
     """Return the words of the weight ROM: by block of two rows, then by beat of the window."""
-    by_row = (weights > 0).astype(int).reshape(weights.shape[0] // LANES, LANES, 9, -1)
-    lanes = 1 if name == "depthwise" else LANES
-    by_beat = by_row.reshape(by_row.shape[0], LANES, -1, lanes).transpose(0, 2, 1, 3)
+    lanes = 1 if name == "depthwise" else simd
+    by_row = (weights > 0).astype(int).reshape(weights.shape[0] // LANES, LANES, -1, lanes)
+    by_beat = by_row.transpose(0, 2, 1, 3)
     return [pack(word.tolist(), 1) for word in by_beat.reshape(-1, LANES * lanes)]

@@ -1,13 +1,12 @@
 """The window that leaves whole: every shape under stalls, and its cycles."""
 
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from bitwright.backends.verilog.window_timing import Axis, FullWindow
-from tests.hdl.cases_full import BEYOND, FULL_SHAPES, full_parameters, full_window
+from bitwright.backends.verilog.window_timing import FullWindow
+from tests.hdl.cases_full import FULL_SHAPES, UNFIT, full_parameters, full_window
 from tests.hdl.cases_window import FRAMES, unstalled
 from tests.hdl.run_case import run_case
 from tests.hdl.streams import Case
@@ -26,8 +25,10 @@ def test_the_smooth_ring_takes_a_pixel_a_cycle(name: str, tmp_path: Path) -> Non
 
     measured = run_case(full_window(shape), tmp_path, "icarus")
 
-    print(name, measured.gaps, gaps(shape, shape.smooth_depth), shape.beats_in, shape.overhang)
-    assert measured.gaps[1:] == [shape.beats_in] * (FRAMES - 2)
+    model = gaps(shape, shape.smooth_depth)
+    late = max(shape.overhang - 1, 0)  # that much once, in the first frames
+    assert 0 <= sum(measured.gaps) - sum(model) <= late
+    assert measured.gaps[-1] == model[-1] == shape.beats_in
 
 
 @pytest.mark.parametrize("name", FULL_SHAPES)
@@ -56,23 +57,26 @@ def test_lint(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "change", "complaint"),
+    ("change", "complaint"),
     [
-        (FULL_SHAPES["same"], {"DEPTH": 10}, "ring_too_small"),
-        (FULL_SHAPES["same"], {"KH": 8}, "kernel_beyond_padded_image"),
-        (FULL_SHAPES["same"], {"BIPOLAR": 1}, "bipolar_element_is_one_bit"),
-        (BEYOND, {}, "pads_beyond_kernel"),
+        ({"DEPTH": 10}, "ring_too_small"),
+        ({"KH": 8}, "kernel_beyond_padded_image"),
+        ({"BIPOLAR": 1}, "bipolar_element_is_one_bit"),
     ],
 )
-def test_wrong_parameters_stop_elaboration(
-    shape: FullWindow, change: dict[str, int], complaint: str
-) -> None:
-    values = full_parameters(shape, 40) | {"C": 1} | change
+def test_wrong_parameters_stop_elaboration(change: dict[str, int], complaint: str) -> None:
+    values = full_parameters(FULL_SHAPES["same"], 40) | change
 
     assert complaint in verilator_lint(Case("bw_window_full", values, {}, {}))
 
 
-def test_what_the_cell_cannot_do_is_known() -> None:
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_does_not_fit_is_known(name: str) -> None:
+    shape, complaint = UNFIT[name]
+
+    assert not shape.fits
+    assert complaint in verilator_lint(Case("bw_window_full", full_parameters(shape, 40), {}, {}))
+
+
+def test_every_other_shape_fits() -> None:
     assert all(shape.fits for shape in FULL_SHAPES.values())
-    assert not BEYOND.fits
-    assert not replace(BEYOND, across=Axis(5, 3, 1, 1, (3, 0))).fits

@@ -100,7 +100,7 @@ def bent_pool(net: ConvNet) -> Value:
     [
         (unquantized, r"conv0: its input 'x0' is not quantized; give .* --input .* --calibrate"),
         (unquantized_pool, r"conv\d+: its input 'x1' is not quantized; give .* --calibrate"),
-        (unquantized_average, r"averagepool: .*quantize its input"),
+        (unquantized_average, r"averagepool: .* not one straight line .*quantize the layer's input"),
         (computed_weights, "conv: its weights are computed at run time"),
         (float_weights, "conv: its weights are floats; choose .* --weights int:8"),
         (curved, r"conv\d+: between the codes 'x0' and this layer lies a function that is not one"),

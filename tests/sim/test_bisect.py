@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bitwright.errors import CompileError, VerifyError
+from bitwright.frontend import load_model
 from bitwright.ir.graph import Array
 from bitwright.options import Target
 from bitwright.sim.bisect import (
@@ -78,7 +79,7 @@ def test_a_wrong_weight_in_c_is_named(build: Build, tmp_path: Path, layer: str) 
 def test_the_ladder_names_it(build: Build, tmp_path: Path) -> None:
     flip_c(build, "fc1")
     only_c = replace(build, manifest={**build.manifest, "targets": ["c"]})
-    rows = list(climb(only_c, tmp_path))
+    rows = list(climb(only_c, tmp_path, load_model))
     wrong = [r for r in rows if r.outcome.status is Status.FAIL]
     assert {r.what for r in wrong} >= {"C (gcc) = integers", "C (gcc) on the samples"}
     for row in wrong:

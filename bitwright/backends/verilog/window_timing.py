@@ -233,12 +233,16 @@ class FullWindow(Ring):
 
     @property
     def fits(self) -> bool:
-        """Tell whether the cell takes it: the pads before a window's first tap within the kernel.
+        """Tell whether the cell takes it.
 
-        And fewer windows, in strides, than pixels, so that each row and frame follows at once.
+        It wants pads before a window's first tap within the kernel, fewer windows, in strides,
+        than pixels, so that each row and frame follows at once, and some window of a row that ends
+        in the image.
         """
-        axes = (self.down, self.across)
-        return all(a.pads[0] <= a.reach and (a.windows - 1) * a.stride < a.size for a in axes)
+        down, across = self.down, self.across
+        return across.reach - across.pads[0] < across.size and all(
+            a.pads[0] <= a.reach and (a.windows - 1) * a.stride < a.size for a in (down, across)
+        )
 
     @property
     def beats_in(self) -> int:

@@ -33,7 +33,7 @@ module bw_counter #(
                     last_reg  <= 1'b0;
                 end else if (step) begin
                     count_reg <= last_reg ? {CNT_W{1'b0}} : count_reg + 1'b1;
-                    last_reg  <= (count_reg == BEFORE) && !last_reg;
+                    last_reg  <= (count_reg == BEFORE);
                 end
             end
             assign last = last_reg;

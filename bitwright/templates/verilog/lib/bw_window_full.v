@@ -47,7 +47,7 @@ module bw_window_full #(
     localparam FILL  = SIDE - PAD_L;          // column that completes a row's first window
     localparam LAST  = (OW-1)*SW + FILL;      // that which completes its last one
     localparam COLS  = (LAST < IW) ? LAST + 1 : IW;  // columns read
-    localparam OVER  = LAST + 1 - COLS;       // steps of a window over the right edge
+    localparam OVER  = LAST + 1 - COLS;       // columns beyond, no more than FILL
 
     generate
         if (IH + PAD_T + PAD_B <= DOWN || IW + PAD_L + PAD_R <= SIDE) begin : g_error_kernel
@@ -55,6 +55,9 @@ module bw_window_full #(
         end
         if (PAD_T > DOWN || PAD_L > SIDE || (OH-1)*SH >= IH || (OW-1)*SW >= IW) begin : g_error_pads
             bw_error_window_full_pads_beyond_kernel u_error ();
+        end
+        if (FILL >= IW) begin : g_error_narrow
+            bw_error_window_full_no_window_ends_in_the_image u_error ();
         end
         if (BIPOLAR != 0 && W_ELEM != 1) begin : g_error_bipolar
             bw_error_window_full_bipolar_element_is_one_bit u_error ();
@@ -241,15 +244,13 @@ module bw_window_full #(
         end else begin : g_over
             localparam O_W = $clog2(OVER + 1);
             localparam OVER_INT = OVER;
-            localparam COLS_INT = COLS;
             reg [O_W-1:0] over_reg;  // steps to go
             reg [KH-1:0]  rows_reg;  // of the row that they belong to
             wire [OVER:0] issues;
             wire [D_W-1:0] spare;
-            wire           in_row;   // the next row has columns for them all
             assign over       = (over_reg != {O_W{1'b0}});
             assign over_issue = issues[over_reg];
-            assign enough     = !spare[D_W-1] && in_row;
+            assign enough     = !spare[D_W-1];
             always @(posedge clk) begin
                 if (!rst_n) over_reg <= {O_W{1'b0}};
                 else if (fetch && x_last) over_reg <= OVER_INT[O_W-1:0];
@@ -262,13 +263,8 @@ module bw_window_full #(
                 wire [O_W-1:0] more = over ? over_reg - 1'b1 : {O_W{1'b0}};
                 assign spare = ahead_reg - {{(D_W-O_W){1'b0}}, more};
             end
-            if (OVER <= COLS) begin : g_wide
-                assign in_row = 1'b1;
-            end else begin : g_slender
-                assign in_row = (over_reg <= COLS_INT[O_W-1:0]);
-            end
             for (k = 0; k <= OVER; k = k + 1) begin : g_issue
-                assign issues[k] = (k > 0) && ((k + SW - 1) % SW == 0) && (k - 1 <= (OW-1)*SW);
+                assign issues[k] = ((k + SW - 1) % SW == 0);
             end
             for (k = 0; k < KW; k = k + 1) begin : g_tap
                 localparam AT = LAST + 1 - (KW-1-k)*DW;  // column of the tap and steps to go
