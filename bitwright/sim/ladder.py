@@ -18,6 +18,7 @@ from bitwright.sim.accuracy import Device, program_predictions, share
 from bitwright.sim.build_folder import Build
 from bitwright.sim.layerwise import compare_layers
 from bitwright.sim.outcome import Outcome, Status
+from bitwright.sim.rtl import RtlResult
 from bitwright.sim.samples import random_inputs
 from bitwright.sim.tolerance import relative_errors
 
@@ -220,8 +221,23 @@ def _rtl(build: Build, work: Path) -> Outcome:
                 found = tapped_difference(folder, body, inputs, result)
                 if found is not None:
                     return Outcome(Status.FAIL, values, f"{found}; not seen at the output")
+                wrong = wrong_cycles(folder, result)
+                if wrong:
+                    return Outcome(Status.FAIL, values, wrong)
                 measured = f"{result.interval} cycles a frame, latency {result.latency}"
     return Outcome(Status.PASS, values, f"equal bits; {measured}")
+
+
+def wrong_cycles(folder: Path, result: RtlResult) -> str | None:
+    """Return a sentence where the cycles of an unstalled run are not those that were predicted."""
+    report = json.loads((folder / "report.json").read_text())
+    told, least = report["interval_cycles"], report["latency_cycles"]
+    if result.interval is not None and abs(result.interval - told) > max(1, 0.005 * told):
+        return f"{result.interval} cycles a frame, predicted {told}"
+    slack = max(2 * len(report["trace"]), 0.02 * least)
+    if abs(result.latency - least) > slack:
+        return f"latency of {result.latency} cycles, predicted {least}"
+    return None
 
 
 def _frames(build: Build, most: int) -> int:

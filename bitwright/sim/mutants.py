@@ -177,7 +177,7 @@ def _of_row(op: Steps, constant: Array, row: int, seen: Array) -> Array:
 
 
 def _numbers(place: Place, constant: Array, index: tuple[int, ...]) -> list[int]:
-    """Return what the number may become without any table growing wider."""
+    """Return what the number may become, where possible without any table growing wider."""
     op, old = place.op, int(constant[index])
     if isinstance(op, IntLinear | IntConv) and place.role == "weight":
         return _weights(op.encoding, constant, old)
@@ -186,9 +186,8 @@ def _numbers(place: Place, constant: Array, index: tuple[int, ...]) -> list[int]
         near = [old - step, old - max(step // 2, 1), old + max(step // 2, 1), old + step]
     else:
         near = [old - 1, old + 1]
-    if constant.size == 1:
-        return near
-    return [n for n in near if constant.min() <= n <= constant.max()]
+    inside = [n for n in near if constant.min() <= n <= constant.max()]
+    return inside or near
 
 
 def _thresholds(constant: Array, index: tuple[int, ...], seen: Array) -> list[int]:
@@ -198,7 +197,7 @@ def _thresholds(constant: Array, index: tuple[int, ...], seen: Array) -> list[in
     high = int(row[at + 1]) if at + 1 < row.size else int(constant.max())
     below, above = seen[seen < old], seen[seen >= old]
     near = [old - 1, old + 1, int(below.max(initial=low)), int(above.min(initial=high)) + 1]
-    return [n for n in near if low <= n <= high]
+    return [n for n in near if low <= n <= high] if constant.min() < constant.max() else near
 
 
 def _weights(encoding: Encoding, constant: Array, old: int) -> list[int]:

@@ -1,5 +1,6 @@
 """Each rung can fail, names what differs, and is never passed when it did not run."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Dequantize, IntLinear, Linear, Steps
 from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.sim.build_folder import Build, read_build
-from bitwright.sim.ladder import Row, climb
+from bitwright.sim.ladder import Row, climb, wrong_cycles
 from bitwright.sim.layerwise import compare_layers
 from bitwright.sim.outcome import Status
+from bitwright.sim.rtl import RtlResult
 from bitwright.sim.tolerance import relative_errors
 from tests.graphs import LayerSpec, mlp, samples
 
@@ -123,3 +125,17 @@ def test_a_real_output_that_is_nan_fails_its_rung(
     broken = {n: np.full_like(a, np.nan) for n, a in found.device_outputs().items()}
     monkeypatch.setattr("bitwright.sim.host_c.run_c", lambda *_a, **_o: broken)
     assert rows(found, tmp_path)["C (gcc) = integers"].outcome.status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("interval", "latency", "wrong"),
+    [(1000, 3000, None), (1005, 3060, None), (1006, 3000, "1006 cycles a frame, predicted 1000"),
+     (994, 3000, "994 cycles"), (1000, 3061, "latency of 3061 cycles, predicted 3000")],
+)  # fmt: skip
+def test_cycles_that_were_not_predicted_fail(
+    tmp_path: Path, interval: int, latency: int, wrong: str | None
+) -> None:
+    told = {"interval_cycles": 1000, "latency_cycles": 3000, "trace": [{}] * 4}
+    (tmp_path / "report.json").write_text(json.dumps(told))
+    found = wrong_cycles(tmp_path, RtlResult({}, (900, interval), latency, False))
+    assert (found is None) if wrong is None else (found is not None and wrong in found)
