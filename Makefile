@@ -1,4 +1,5 @@
 PYTHON ?= python3
+CASES ?= 5000
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -31,8 +32,8 @@ demo: $(READY)  ## compile the digits example to C and Verilog and verify it
 mutants: demo  ## put wrong numbers into the tables of build/digits: the benches must fail
 	$(BIN)/python -m bitwright.sim.mutate build/digits
 
-fuzz: $(READY)  ## run the slow tests, with many more random cases
-	$(BIN)/python -m pytest -n 2 -m slow --hypothesis-profile fuzz
+fuzz: $(READY)  ## run the slow tests, with CASES random cases of each kind (5000)
+	BITWRIGHT_FUZZ=$(CASES) $(BIN)/python -m pytest -n 2 -m slow --hypothesis-profile fuzz
 
 clean:  ## remove what was built, but not .venv
 	rm -rf build dist sim_build .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

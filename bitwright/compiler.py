@@ -198,9 +198,7 @@ def _emit(
         return c.emit(program.body, name, c.COptions(cpu=options.cpu, vectors=golden, edge=edge))
     from bitwright.backends import verilog  # noqa: PLC0415
 
-    wanted = verilog.VerilogOptions(
-        options.frame_cycles, options.fold, golden, edge, options.lanes
-    )
+    wanted = verilog.VerilogOptions(options.frame_cycles, options.fold, golden, edge, options.lanes)
     return verilog.emit(program.body, name, wanted)
 
 

@@ -1,5 +1,6 @@
 """What all tests share: golden files, the examples folder and how hard Hypothesis tries."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ TESTS = Path(__file__).parent
 
 # Compilers and simulators run inside the tests, so no single case has a deadline.
 settings.register_profile("core", max_examples=50, deadline=None, derandomize=True, database=None)
-settings.register_profile("fuzz", max_examples=5000, deadline=None)
+CASES = int(os.environ.get("BITWRIGHT_FUZZ") or 5000)
+settings.register_profile("fuzz", max_examples=CASES, deadline=None)
 settings.load_profile("core")
 
 

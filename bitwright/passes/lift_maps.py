@@ -62,7 +62,7 @@ def _perm(op: Op) -> tuple[int, ...] | None:
     return tuple(next(ones) if d == 1 else next(wide) for d in after)
 
 
-def _lifted(graph: Graph, op: Transpose, source: Value, chain: list[Op]) -> Graph:
+def _lifted(graph: Graph, op: Op, source: Value, chain: list[Op]) -> Graph:
     b = Builder([*graph.values(), *graph.constants])
     b.constants = dict(graph.constants)
     gone = {op.name, *(f.name for f in chain)}

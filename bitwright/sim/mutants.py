@@ -34,6 +34,10 @@ class Place:
     role: str  # weight, bias, threshold, addend, multiplier, table; mul_a, mul_b, add, pad, window
     value: Value | None = None
 
+    def in_code(self, body: Graph) -> bool:
+        """Tell whether the number stands alone, and so perhaps in the code instead of a table."""
+        return self.value is None or np.ptp(body.constant(self.value)) == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Mutant:

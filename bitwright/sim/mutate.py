@@ -4,8 +4,8 @@
 
 A mutant is chosen in the integer graph, on the build's golden samples: one that changes no layer
 is replaced by the next. It then reaches the device through files alone: the tables of the C, the
-memory files of the RTL, whose simulation is not built again; only a wrong attribute (a window, a
-factor of a sum) is written into the code. The bench must fail on it, and what it saw must be what
+memory files of the RTL, whose simulation is not built again; only a number that stands alone (a
+window, a factor of a sum, one multiplier for all channels) is written into the code. The bench must fail on it, and what it saw must be what
 the wrong number makes of the integer graph.
 """
 
@@ -99,8 +99,7 @@ def _try_place(build: Build, bench: Bench, place: Place, work: Path) -> Verdict:
             replaced += 1
             continue
         files = {p: data for p, data in bench.write(wrong).items() if old.get(p) != data}
-        anywhere = place.value is None  # an attribute stands in the code itself
-        if not files or not (anywhere or all(map(bench.tables, files))):
+        if not files or not (place.in_code(body) or all(map(bench.tables, files))):
             unfit += 1
             continue
         got = bench.run(_copy(bench, files, work), inputs)

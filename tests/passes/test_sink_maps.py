@@ -58,7 +58,11 @@ def between(body: Body) -> Graph:
     x = value("x", Real(), 1, 3, 2, 5)
     y = conv(b, x, "first")
     z = body(b, y, x)
-    last = conv(b, z, "last") if len(z.shape) == 4 else b.op(Reshape, (z,), "last", "n", shape=(z.type.size,))
+    last = (
+        conv(b, z, "last")
+        if len(z.shape) == 4
+        else b.op(Reshape, (z,), "last", "n", shape=(z.type.size,))
+    )
     return b.graph("g", [x], [last])
 
 

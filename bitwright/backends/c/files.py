@@ -164,7 +164,9 @@ def _meaning(port: Port) -> str:
     }
     what = texts[s.role.value]
     if s.columns:
-        place = f"row r of {s.columns} values begins at word {s.row_words} * r, value i of it is bit "
+        place = (
+            f"row r of {s.columns} values begins at word {s.row_words} * r, value i of it is bit "
+        )
         return f"Bits: {place}i % {s.word} of word i / {s.word} there; {what}; unused bits 0"
     return f"Bits: value i is bit i % {s.word} of word i / {s.word}; {what}; unused bits 0"
 

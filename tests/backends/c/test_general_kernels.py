@@ -46,7 +46,9 @@ class Bench:
         hi = elem.hi if most is None else most
         a = self.rng.integers(elem.lo, hi, size=size, endpoint=True)
         ends = np.array([elem.lo, min(elem.hi, hi), 0, max(-1, elem.lo), min(1, hi)])
-        return self._input(np.where(self.rng.random(size) < 0.5, self.rng.choice(ends, size), a), elem)
+        return self._input(
+            np.where(self.rng.random(size) < 0.5, self.rng.choice(ends, size), a), elem
+        )
 
     def real(self, *shape: int) -> Value:
         a = self.rng.normal(size=(SAMPLES, *shape)).astype(np.float32)

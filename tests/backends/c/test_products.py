@@ -4,14 +4,14 @@ import pytest
 
 from bitwright.backends.c import COptions, Cpu
 from bitwright.ir.ops import MulInt, Value
-from bitwright.ir.types import Bipolar, Int
+from bitwright.ir.types import Bipolar, Int, Integral
 from tests.backends.c.conftest import Writer, differences
 from tests.backends.c.networks import S8, U2, U8, Many
 from tests.backends.c.test_integer_kernels import POSTS, post
 
 SHAPES = [((1, 3, 2, 5), (1, 3, 2, 5)), ((1, 3, 2, 33), (1, 1, 1, 33)), ((1, 1), (1, 1)),
           ((1, 1, 4), (1, 7, 4))]  # fmt: skip
-PAIRS = [
+PAIRS: list[tuple[Integral, Integral, tuple[int, int]]] = [
     (S8, S8, (-128, 5)),
     (U8, U2, (0, 3)),
     (Bipolar(), S8, (0, -7)),
