@@ -127,7 +127,7 @@ def conv(b: Builder, rng: np.random.Generator, x: Value, spec: ConvSpec, name: s
 
 def on_grid(scale: Array) -> Array:
     """Return scales of few bits, so that float64 sums exactly and a tie is the same tie everywhere."""
-    return np.ceil(scale * 1024) / 1024
+    return np.asarray(np.ceil(scale * 1024) / 1024)
 
 
 def _weights(
@@ -159,9 +159,7 @@ def _bias(
     return (b.op(Dequantize, (codes, *parameters), f"{name}.br", name, axis=0),)
 
 
-def _finished(
-    b: Builder, rng: np.random.Generator, y: Value, spec: LayerSpec, name: str
-) -> Value:
+def _finished(b: Builder, rng: np.random.Generator, y: Value, spec: LayerSpec, name: str) -> Value:
     """Append what follows the dot product: batch norm, activation, quantizer."""
     if spec.batch_norm:
         normal = {p: rng.normal(0, 1, spec.outputs) for p in "gbm"}

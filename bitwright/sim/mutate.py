@@ -5,8 +5,8 @@
 A mutant is chosen in the integer graph, on the build's golden samples: one that changes no layer
 is replaced by the next. It then reaches the device through files alone: the tables of the C, the
 memory files of the RTL, whose simulation is not built again; only a number that stands alone (a
-window, a factor of a sum, one multiplier for all channels) is written into the code. The bench must fail on it, and what it saw must be what
-the wrong number makes of the integer graph.
+window, a factor of a sum, one multiplier for all channels) is written into the code. The bench
+must fail on it, and what it saw must be what the wrong number makes of the integer graph.
 """
 
 import shutil

@@ -51,7 +51,7 @@ class Writer:
 
     def step(self) -> Array:
         """Return a scale of few bits, so that float64 sums are exact."""
-        return np.float32(self.rng.integers(4, 200) / 256)
+        return np.asarray(self.rng.integers(4, 200) / 256, np.float32)
 
 
 def write(net: Net) -> Any:
@@ -66,8 +66,7 @@ def write(net: Net) -> Any:
         w.x = dense(w)
     w.nodes.append(node("Identity", w.x, "y"))
     shape = (1, net.channels, *net.size[: net.rank])
-    proto = model(w.nodes, w.constants, {"x": shape}, OPSET)
-    return proto
+    return model(w.nodes, w.constants, {"x": shape}, OPSET)
 
 
 # -- quantizers and weights ----------------------------------------------------------------------
@@ -92,8 +91,8 @@ def quantized(w: Writer, x: str, kind: str, scale: Array | None = None) -> str:
     if kind == "bipolar":
         return w.add("BipolarQuant", x, w.constant(scale), domain=QONNX)
     bits, signed = _QONNX_TYPES[kind]
-    parameters = w.constant(scale), w.constant(np.float32(0)), w.constant(np.float32(bits))
-    return w.add("Quant", x, *parameters, domain=QONNX, signed=signed, narrow=0,
+    more = w.constant(np.float32(0)), w.constant(np.float32(bits))
+    return w.add("Quant", x, w.constant(scale), *more, domain=QONNX, signed=signed, narrow=0,
                  rounding_mode="ROUND")  # fmt: skip
 
 
@@ -110,7 +109,9 @@ def weights(w: Writer, kind: str, shape: tuple[int, ...]) -> tuple[str, Array]:
         return w.constant(real), scale
     if w.net.dialect == "qdq":
         parameters = w.constant(scale), w.constant(np.zeros(shape[0], np.int8))
-        return w.add("DequantizeLinear", w.constant(codes.astype(np.int8)), *parameters, axis=0), scale
+        return w.add(
+            "DequantizeLinear", w.constant(codes.astype(np.int8)), *parameters, axis=0
+        ), scale
     s = w.constant(scale.reshape(each))
     if kind == "bipolar":
         return w.add("BipolarQuant", w.constant(real), s, domain=QONNX), scale
@@ -235,7 +236,7 @@ def overall(w: Writer, stage: Stage) -> None:
 
 def shortcut(w: Writer, stage: Stage) -> None:
     """Append `x + layer(x)`, both on one scale."""
-    kind, scale = _plain(w, stage), w.step()
+    kind, scale = _plain(stage), w.step()
     x = quantized(w, w.x, kind, scale)
     w.x = x
     y = quantized(w, convolved(w, stage, w.channels, same(w), 1), kind, scale)
@@ -246,7 +247,7 @@ def shortcut(w: Writer, stage: Stage) -> None:
 
 def concat(w: Writer, stage: Stage) -> None:
     """Append `[x, layer(x)]`, quantized behind where the scales differ."""
-    kind, scale = _plain(w, stage), w.step()
+    kind, scale = _plain(stage), w.step()
     x = quantized(w, w.x, kind, scale)
     w.x = x
     y = convolved(w, stage, stage.outputs, same(w), 1)
@@ -257,7 +258,7 @@ def concat(w: Writer, stage: Stage) -> None:
         w.x = quantized(w, w.x, kind)
 
 
-def _plain(w: Writer, stage: Stage) -> str:
+def _plain(stage: Stage) -> str:
     """Return the quantizer of a join: one that a sum can have."""
     return "s4" if stage.quantizer == "bipolar" else stage.quantizer
 

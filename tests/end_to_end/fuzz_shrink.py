@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from itertools import product
+from typing import Any
 
 from tests.end_to_end.fuzz_specs import Net, Stage
 
@@ -30,7 +32,7 @@ def _simpler(net: Net) -> Iterator[Net]:
         yield replace(net, channels=n)
     for i, size in enumerate(net.size):
         for n in _less(size):
-            yield replace(net, size=(*net.size[:i], n, *net.size[i + 1 :]))
+            yield replace(net, size=(n, net.size[1]) if i == 0 else (net.size[0], n))
     for i, stage in enumerate(net.stages):
         for s in _simpler_stages(stage):
             yield replace(net, stages=(*net.stages[:i], s, *net.stages[i + 1 :]))
@@ -41,18 +43,23 @@ def _simpler_stages(stage: Stage) -> Iterator[Stage]:
         old, new = getattr(stage, f.name), getattr(_PLAIN, f.name)
         if old == new or f.name in _KEPT:
             continue
-        yield replace(stage, **{f.name: new})
-        if isinstance(old, tuple):
-            yield from (replace(stage, **{f.name: (a, b)}) for a in _upto(new[0], old[0])
-                        for b in _upto(new[1], old[1]) if (a, b) not in (old, new))  # fmt: skip
+        yield _with(stage, f.name, new)
+        for a, b in _between(old, new) if isinstance(old, tuple) else ():
+            yield _with(stage, f.name, (a, b))
     for n in _less(stage.outputs):
         yield replace(stage, outputs=n)
     if stage.kind not in {"conv", "max"}:
         yield replace(stage, kind="conv")
 
 
-def _upto(low: int, high: int) -> range:
-    return range(low, high + 1)
+def _with(stage: Stage, name: str, value: Any) -> Stage:
+    return replace(stage, **{name: value})
+
+
+def _between(old: tuple[int, int], new: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs from the plain one to the old one, both left out."""
+    every = product(*(range(a, b + 1) for a, b in zip(new, old, strict=True)))
+    return ((a, b) for a, b in every if (a, b) not in (old, new))
 
 
 def _less(n: int) -> list[int]:

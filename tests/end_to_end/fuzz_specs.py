@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from bitwright.options import CompileOptions, OutputKind
 
 DIALECTS = ("qdq", "qonnx", "sign", "float")
-KINDS = ("conv", "conv", "conv", "max", "average", "global", "shortcut", "concat", "shuffle", "split")
+KINDS = (
+    "conv",
+    "conv",
+    "conv",
+    "max",
+    "average",
+    "global",
+    "shortcut",
+    "concat",
+    "shuffle",
+    "split",
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,9 @@ def stages(dialect: str, widths: tuple[int, ...]) -> st.SearchStrategy[Stage]:
 
 INPUTS = ("", "", "uint8:1/256", "uint8:1/64:117", "uint8:1/64:123.625", "int4:1/4")
 SIGNS = ("bipolar", "", "uint8:1/256")
-RECIPES = tuple((w, a) for w in ("binary", "ternary", "pow2:4", "int:8", "int:4") for a in (8, 4, 2))
+RECIPES = tuple(
+    (w, a) for w in ("binary", "ternary", "pow2:4", "int:8", "int:4") for a in (8, 4, 2)
+)
 WIDTHS, SIZES = (1, 2, 3, 4, 5, 8, 9, 16, 33), (1, 2, 3, 4, 5, 7)
 
 

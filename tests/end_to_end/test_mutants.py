@@ -1,6 +1,7 @@
 """The benches can fail: one wrong number in a table, and they do."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ from tests.end_to_end.fuzz_specs import Net, Stage
 from tests.sim.builds import compressed, digits
 
 KINDS = ["binary", "ternary", "pow2:4", "int:8"]
-PADDED = {"kernel": (3, 3), "before": (1, 1), "after": (1, 1)}
+PADDED: dict[str, Any] = {"kernel": (3, 3), "before": (1, 1), "after": (1, 1)}
 RESIDUAL = (
     Stage(outputs=4, weights="int4", quantizer="s8", norm="mixed", **PADDED),
     Stage("shortcut", weights="ternary", quantizer="s8", ceil=True),
@@ -114,6 +115,7 @@ def test_candidates_keep_their_encoding(tmp_path: Path) -> None:
         for mutant in mutants(body, place, values):
             changed = mutant.apply(body).constant(place.value)
             assert (changed != constant).sum() == 1
+            assert isinstance(mutant.new, int)
             assert constant.min() <= mutant.new <= constant.max()
             if place.role == "weight":
                 size = abs(mutant.new)

@@ -24,7 +24,7 @@ from bitwright.ir.types import Element
 from bitwright.options import CompileOptions
 from bitwright.passes import SIMPLIFY, run
 from tests.graphs import ConvSpec, conv, samples
-from tests.passes.test_programs import Net, kinds
+from tests.passes.test_programs import Net
 
 
 class ConvNet(Net):
@@ -42,8 +42,8 @@ class ConvNet(Net):
     def conv(self, x: Value, outputs: int, kernel: tuple[int, ...] = (3, 3), **spec: Any) -> Value:
         """Append a convolution; `pad` pads all sides alike."""
         pad = (spec.pop("pad", 0),) * len(kernel)
-        spec = {"before": pad, "after": pad, "quantizer": "none", "batch_norm": False} | spec
-        made = ConvSpec(outputs, kernel=kernel, **spec)
+        usual: dict[str, Any] = {"before": pad, "after": pad, "quantizer": "none"}
+        made = ConvSpec(outputs, kernel=kernel, **({"batch_norm": False} | usual | spec))
         return conv(self.b, self.rng, x, made, f"conv{len(self.b.ops)}")
 
     def norm(self, x: Value, gamma: Sequence[float]) -> Value:
@@ -87,6 +87,11 @@ def check(graph: Graph, x: Mapping[str, Array] | None = None, count: int = 12) -
     for name, w in want.items():
         np.testing.assert_allclose(got[name], w, rtol=1e-12, atol=1e-12, err_msg=name)
     return program
+
+
+def kinds(program: Program) -> list[str]:
+    """Return what the ops of the device's part are, in order."""
+    return [type(op).__name__ for op in program.body.ops]
 
 
 def of_kind(program: Program, kind: type[Op]) -> list[Any]:

@@ -117,7 +117,9 @@ def test_a_shuffle_of_accumulators_waits_for_the_quantizer() -> None:
     net = ConvNet()
     y = net.conv(net.codes(Int(0, 3), 1, 3, 3, 4), 4, groups=2, weights="int8")
     mixed = net.op(Activation, net.take(y, (0, 2, 1, 3)), kind=Function.RELU)
-    program = check(net.graph(net.conv(net.quant(mixed, 4.0, Int(0, 3)), 2, (1, 1), quantizer="s4")))
+    program = check(
+        net.graph(net.conv(net.quant(mixed, 4.0, Int(0, 3)), 2, (1, 1), quantizer="s4"))
+    )
     (take,) = of_kind(program, Take)
     assert take.inputs[0].elem.bits == 2
 

@@ -1,5 +1,7 @@
 """Every kind of weights on every kind of activations: a convolution's integers mean its reals."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,6 @@ def test_each_filter_has_its_scale() -> None:
 def test_quantizers_behind_batch_norms(quantizer: str, corner: str) -> None:
     net = ConvNet(3)
     x = entry(net, "ternary", 1, 3, 4, 3)
-    spec = {"batch_norm": True, "corner": corner, "quantizer": quantizer}
+    spec: dict[str, Any] = {"batch_norm": True, "corner": corner, "quantizer": quantizer}
     y = net.conv(x, 4, weights="ternary", pad=1, relu=quantizer == "u2", **spec)
     check(net.graph(net.conv(y, 3, (2, 2), weights="int4", **spec)))

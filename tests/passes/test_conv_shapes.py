@@ -19,12 +19,13 @@ from bitwright.ir.ops import (
     Reduce,
     Reduction,
     Reshape,
+    Steps,
     SumPool,
     Transpose,
     Value,
     plain_window,
 )
-from bitwright.ir.types import Bipolar, Int, Integral, Ternary
+from bitwright.ir.types import Bipolar, Int, Integral
 from tests.graphs import quantize
 from tests.passes.conv_nets import ConvNet, check, convolution, kinds, of_kind
 
@@ -55,7 +56,9 @@ SHAPES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize(("elem", "zero"), INPUTS, ids=["bipolar", "uint8", "int4"])
 @pytest.mark.parametrize(("shape", "spec"), SHAPES, ids=str)
 def test_windows(shape: tuple[int, ...], spec: dict[str, Any], elem: Integral, zero: float) -> None:
-    net, spec = ConvNet(7), {"outputs": 4, "weights": "int4", "quantizer": "s4"} | spec
+    net = ConvNet(7)
+    usual: dict[str, Any] = {"outputs": 4, "weights": "int4", "quantizer": "s4"}
+    spec = usual | spec
     y = net.conv(net.codes(elem, 1, *shape, zero=zero), spec.pop("outputs"), **spec)
     program = check(net.graph(y))
     assert convolution(program).groups == spec.get("groups", 1)
@@ -121,7 +124,7 @@ def imported(quantizer: str) -> Graph:
     x = net.codes(Int(-8, 7), 1, 3, 4, 5)
     for n in (4, 2):
         x = channels_first(net, x, lambda v, n=n: net.conv(v, n, pad=1, quantizer=quantizer))  # type: ignore[misc]
-        x = channels_first(net, x, lambda v: net.max_pool(v))
+        x = channels_first(net, x, net.max_pool)
     flat = net.op(Reshape, x, shape=(1, 2))
     return net.graph(net.layer(flat, 3, weights="int8", quantizer="none"))
 
@@ -173,5 +176,5 @@ def test_constants_along_an_axis_of_space() -> None:
     rows = net.b.constant("rows", np.linspace(0.5, 2, 3).reshape(1, 3, 1, 1))
     y = net.op(Arithmetic, net.conv(net.codes(Int(0, 3), 1, 5, 4, 2), 2), rows, kind=Arith.MUL)
     program = check(net.graph(net.quant(y, 0.25, Int(-4, 3))))
-    (steps,) = [op for op in program.body.ops if getattr(op, "classes", ())]
+    (steps,) = of_kind(program, Steps)
     assert steps.classes == ((0, 1, 2), (0, 0))

@@ -32,7 +32,7 @@ def spread(sampled: Sampled, chain: Chain, codes: Array) -> Array:
     few = sampled.chain.codes(np.full((1, *sampled.chain.leaf.shape), codes))[0]
     for axis, classes in enumerate(sampled.classes or [(0,) * n for n in chain.leaf.shape[1:-1]]):
         few = np.take(few, classes if sampled.classes else (0,) * len(classes), axis=axis + 1)
-    return few
+    return np.asarray(few)
 
 
 def rows(*values: float) -> Array:

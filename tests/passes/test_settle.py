@@ -45,7 +45,9 @@ def moving(graph: Graph) -> list[tuple[str, bool]]:
     """Return each join, cut and pool, and whether it is on integers."""
     kinds = (Take, Pad, Concat, MaxPool)
     return [
-        (type(op).__name__, is_integral(op.output.elem)) for op in graph.ops if isinstance(op, kinds)
+        (type(op).__name__, is_integral(op.output.elem))
+        for op in graph.ops
+        if isinstance(op, kinds)
     ]
 
 

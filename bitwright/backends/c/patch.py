@@ -184,5 +184,8 @@ def code_bits(x: Planes, code: int) -> tuple[int, ...]:
 
 
 def objects_of_pixel(s: Storage, channels: int) -> int:
-    """Return the C objects, in one plane, from one pixel to the next."""
-    return -(-channels // s.word) if isinstance(s, Planes) else channels
+    """Return the C objects, in one plane, from one pixel to the next; each group begins a word."""
+    if not isinstance(s, Planes):
+        return channels
+    row = s.row if channels % s.row == 0 else channels
+    return channels // row * -(-row // s.word)

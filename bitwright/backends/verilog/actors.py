@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from math import inf
 
+from bitwright.backends.verilog.cell import Join as Joined
 from bitwright.backends.verilog.cell import Pipeline
 
 SLICE = 2  # beats that a register slice holds
@@ -222,16 +223,25 @@ class Pipe(Actor):
 
 
 class Join(Pipe):
-    """bw_add: a slice for each operand before the pipeline."""
+    """bw_add, bw_mul: a slice for each operand before the pipeline."""
 
-    def __init__(self, inputs: tuple[Wire, ...], output: Wire, delay: int) -> None:
-        """Give the sum `delay` later."""
-        super().__init__(inputs, output, Pipeline(1, 1, delay))
+    def __init__(self, inputs: tuple[Wire, ...], output: Wire, plan: Joined) -> None:
+        """Give the result by `plan`."""
+        super().__init__(inputs, output, Pipeline(1, 1, plan.delay))
         self.held = [0] * len(inputs)
+        self.fresh = plan.beats  # beats of a cycle that meet one of the second operand, not a copy
+        self.cycle = plan.beats * plan.repeat
+        self.place = 0
+
+    @property
+    def _present(self) -> bool:
+        return self.held[0] > 0 and (self.held[1] > 0 or self.place >= self.fresh)
 
     def _take(self, own: int) -> None:
-        if all(self.held):
-            self.held = [n - 1 for n in self.held]
+        if self._present:
+            self.held[0] -= 1
+            self.held[1] -= self.place < self.fresh
+            self.place = (self.place + 1) % self.cycle
             self._issue(own)
 
     def _show(self, following: int) -> None:
@@ -239,5 +249,5 @@ class Join(Pipe):
         for i, wire in enumerate(self.inputs):
             self.held[i] += wire.fired
             wire.ready = self.held[i] < SLICE
-        if all(self.held) and self.count < SLICE:
+        if self._present and self.count < SLICE:
             self.due = following

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bitwright.backends.verilog.formats import Format, hex_words
 from bitwright.backends.verilog.weights import WeightCode
-from bitwright.backends.verilog.window_timing import Window
+from bitwright.backends.verilog.window_timing import FullWindow, Window
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Array
 from bitwright.ir.ops import Op
@@ -37,9 +37,14 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A beat of each of two operands, through a slice each, makes one, out `delay` later."""
+    """A beat of each of two operands, through a slice each, makes one, out `delay` later.
+
+    The second operand's pixels of `beats` beats each meet `repeat` pixels of the first.
+    """
 
     delay: int
+    repeat: int = 1
+    beats: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,14 @@ class Turns:
 class Sliding:
     """A window over an image; its ring is sized with the FIFOs."""
 
-    window: Window
+    window: Window | FullWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A beat becomes `ratio` beats, the first a cycle later."""
+
+    ratio: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Frames:
     beats_out: int
 
 
-Schedule = Pipeline | Join | Turns | Sliding | Slice | Frames
+Schedule = Pipeline | Join | Turns | Sliding | Split | Slice | Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +122,9 @@ class Cell:
         schedule = self.schedule
         if isinstance(schedule, Frames):
             return 2 * schedule.beats_in * self.enters * self.takes[0].bits
+        if isinstance(schedule, Join):
+            kept = schedule.beats if schedule.repeat > 1 and schedule.beats > 1 else 0
+            return kept * self.enters * self.takes[1].bits
         if isinstance(schedule, Pipeline) and schedule.blocks > 1:
             return schedule.blocks * self.leaves * self.gives.bits
         if self.module == "bw_mvu" and isinstance(schedule, Pipeline) and schedule.passes > 1:

@@ -23,6 +23,7 @@ from bitwright.backends.verilog.formats import (
 )
 from bitwright.backends.verilog.function_cells import requantize_cell, steps_cell
 from bitwright.backends.verilog.moves import move_cells
+from bitwright.backends.verilog.product_cells import product_cell
 from bitwright.backends.verilog.sum_cells import conv_cells, linear_cells, pool_cells
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
@@ -35,6 +36,7 @@ from bitwright.ir.ops import (
     Lookup,
     MaxPool,
     MinPool,
+    MulInt,
     Op,
     Permute,
     Requantize,
@@ -73,6 +75,8 @@ def _single(op: Op, graph: Graph, formats: tuple[Format, ...], lanes: Lanes) -> 
         return _lookup(op, graph, formats[0], lanes)
     if isinstance(op, AddInt):
         return _add(op, formats, lanes)
+    if isinstance(op, MulInt):
+        return product_cell(op, formats, lanes)
     if isinstance(op, ArgMax):
         return _argmax(op, formats[0], lanes)
     raise UnsupportedError(f"{op.loc}: the Verilog backend has no unit for {type(op).__name__}")

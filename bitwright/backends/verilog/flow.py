@@ -12,9 +12,16 @@ from math import inf
 import numpy as np
 import numpy.typing as npt
 
-from bitwright.backends.verilog.cell import Cell, Frames, Join, Pipeline, Sliding, Turns
+from bitwright.backends.verilog.cell import (
+    Cell,
+    Frames,
+    Join,
+    Pipeline,
+    Split,
+    Turns,
+)
 from bitwright.backends.verilog.network import Kind, Unit
-from bitwright.backends.verilog.window_timing import FREE, PADDING, SHOW, WINDOW
+from bitwright.backends.verilog.window_timing import FREE, PADDING, READ, WINDOW
 
 Indices = npt.NDArray[np.int64]
 Times = npt.NDArray[np.float64]
@@ -81,7 +88,7 @@ def _even(count: int, ports: tuple[Port, ...], off: int) -> Flow:
 
 
 def _layer_flow(unit: Unit) -> Flow:
-    head = next(i for i, cell in enumerate(unit.cells) if not isinstance(cell.schedule, Sliding))
+    head = unit.cells.index(unit.main)
     schedule = unit.cells[head].schedule
     tail = unit.cells[head + 1 :]
     beats = unit.inputs[0].beats
@@ -93,17 +100,20 @@ def _layer_flow(unit: Unit) -> Flow:
         return _even(out, (Port(np.arange(out), _FRAME_LAG, needs),), 0)
     more = sum(_registers(cell) for cell in tail)
     if isinstance(schedule, Join):
-        port = Port(np.arange(beats), 1)
-        return _even(beats, (port, port), schedule.delay + 1 + more)
+        events = np.arange(beats)
+        fresh = events.reshape(-1, schedule.repeat, schedule.beats)[:, 0].reshape(-1)
+        return _even(beats, (Port(events, 1), Port(fresh, 1)), schedule.delay + 1 + more)
     if not isinstance(schedule, Pipeline):
         return _even(beats, (Port(np.arange(beats)),), 1 + more)
     ring = unit.ring
-    taps = beats if ring is None else beats // ring.beats_in * ring.beats_out
+    split = next((c.schedule.ratio for c in unit.cells if isinstance(c.schedule, Split)), 1)
+    taps = beats if ring is None else beats // ring.beats_in * ring.beats_out * split
     flow = _pipeline_flow(schedule, taps)
     if ring is not None:
         images = np.arange(beats // ring.beats_in)[:, None] * ring.beats_in
         needs = np.where(ring.needs == PADDING, PADDING, ring.needs + images).reshape(-1)
-        flow = Flow(flow.cost, (Port(flow.ports[0].at, WINDOW, needs),), flow.src, flow.off)
+        port = Port(flow.ports[0].at[::split], WINDOW + int(split > 1), needs)
+        flow = Flow(flow.cost, (port,), flow.src, flow.off)
     return Flow(flow.cost, flow.ports, flow.src, flow.off + more)
 
 
@@ -213,7 +223,7 @@ def ring_depth(unit: Unit, flow: Flow, moves: Moves, came: Times, period: float)
     ring = unit.ring
     if ring is None:
         return 0
-    issued = moves.events[flow.ports[0].at] - SHOW
+    issued = moves.events[flow.ports[0].at] - flow.ports[0].lag + READ
     images = np.arange(came.size // ring.beats_in)[:, None]
 
     def holds(depth: int) -> bool:

@@ -9,7 +9,8 @@ from bitwright.backends.verilog.cell import Lanes
 from bitwright.backends.verilog.cells import run_of
 from bitwright.backends.verilog.moves import order_of, pixel_order, run_length
 from bitwright.backends.verilog.options import Fold, VerilogOptions
-from bitwright.backends.verilog.sum_cells import has_window, is_depthwise
+from bitwright.backends.verilog.product_cells import factors_of
+from bitwright.backends.verilog.sum_cells import has_window, is_depthwise, is_whole, leaves_whole
 from bitwright.errors import CompileError, UnsupportedError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import (
@@ -19,6 +20,7 @@ from bitwright.ir.ops import (
     IntLinear,
     MaxPool,
     MinPool,
+    MulInt,
     Op,
     Permute,
     SumPool,
@@ -34,7 +36,8 @@ class Work:
     """What a layer does in a frame: at each position `rows` results of `columns` elements each.
 
     PE is one of `pes`, by default any divisor of the rows, SIMD one of `simds`, by default any of
-    the columns. `entering` elements come in, SIMD a beat when `by_vector`, else PE.
+    the columns. `entering` elements come in, SIMD a beat when `by_vector`, else PE. A SIMD above
+    `pixel`, unless that is 0, takes whole windows, of which a pixel comes in at a time.
     """
 
     positions: int
@@ -44,11 +47,13 @@ class Work:
     simds: tuple[int, ...] = ()
     entering: int = 0
     by_vector: bool = False
+    pixel: int = 0
 
     def cycles(self, lanes: Lanes) -> int:
         """Return the busy cycles of a frame."""
         busy = self.positions * (self.rows // lanes.pe) * (self.columns // lanes.simd)
-        return max(busy, self.entering // (lanes.simd if self.by_vector else lanes.pe))
+        width = min(lanes.simd, self.pixel or lanes.simd) if self.by_vector else lanes.pe
+        return max(busy, self.entering // width)
 
     @property
     def macs(self) -> int:
@@ -73,7 +78,7 @@ class Work:
 def work_of(layer: Layer, graph: Graph) -> Work:
     """Return the work of a layer; UnsupportedError where an ArgMax is not over the last axis."""
     op = layer.first
-    shape = op.inputs[0].shape
+    shape = (factors_of(op).a if isinstance(op, MulInt) else op.inputs[0]).shape
     size, channels = prod(shape), shape[-1] if shape else 1
     if isinstance(op, IntLinear):
         rows, columns = op.inputs[1].shape
@@ -102,13 +107,18 @@ def _window_work(op: IntConv | SumPool | MaxPool | MinPool, size: int) -> Work:
     outputs, *kernel, within = op.inputs[1].shape
     if is_depthwise(op):
         return Work(positions * prod(kernel), outputs, 1, entering=size)
+    columns = prod(kernel) * within
+    simds = divisors(within)
+    if leaves_whole(op):
+        simds += [d for d in divisors(columns) if d > within]
     return Work(
         positions * op.groups,
         outputs // op.groups,
-        prod(kernel) * within,
-        simds=tuple(divisors(within)),
+        columns,
+        simds=tuple(simds),
         entering=size,
         by_vector=True,
+        pixel=op.inputs[0].shape[-1],
     )
 
 
@@ -184,12 +194,16 @@ def _given(
 
 
 def cheapest(work: Work, target: int) -> Lanes:
-    """Return the lanes with the least PE * SIMD, of these the greatest SIMD, within `target`."""
+    """Return the lanes with the least PE * SIMD, of these the greatest SIMD, within `target`.
+
+    Whole windows are taken only where pixels are not enough.
+    """
     pes, simds = work.choices
     fitting = [
         lanes for pe in pes for simd in simds if work.cycles(lanes := Lanes(pe, simd)) <= target
     ]
-    return min(fitting, key=lambda x: (x.pe * x.simd, -x.simd))
+    pixels = [x for x in fitting if x.simd <= (work.pixel or x.simd)]
+    return min(pixels or fitting, key=lambda x: (x.pe * x.simd, -x.simd))
 
 
 def divisors(n: int) -> list[int]:
@@ -202,6 +216,8 @@ def lanes_in(op: Op, graph: Graph, lanes: Lanes) -> int:
     """Return the elements that a layer's first op takes per beat."""
     if isinstance(op, IntConv) and is_depthwise(op):
         return lanes.pe
+    if isinstance(op, IntConv) and is_whole(op, lanes.simd):
+        return op.inputs[0].shape[-1]
     if isinstance(op, Take | Permute) and pixel_order(op, graph) is None:
         return lanes.pe
     vector = isinstance(op, IntLinear | IntConv | ArgMax | Take | Permute)

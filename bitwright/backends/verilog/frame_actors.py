@@ -4,7 +4,7 @@ from math import inf
 
 from bitwright.backends.verilog.actors import SLICE, Actor, Wire
 from bitwright.backends.verilog.cell import Frames, Turns
-from bitwright.backends.verilog.window_timing import PADDING, Window
+from bitwright.backends.verilog.window_timing import PADDING, FullWindow, Window
 
 
 class Turn(Actor):
@@ -75,6 +75,66 @@ class Slide(Actor):
         if self.place_out == self.beats_out:
             self.place_out = 0
             self.first += len(self.frees)
+
+
+class Scan(Actor):
+    """bw_window_full: columns of a ring of `depth` pixels are read, and complete windows leave."""
+
+    def __init__(self, source: Wire, output: Wire, window: FullWindow, depth: int) -> None:
+        """Hold up to `depth` pixels."""
+        super().__init__((source,), (output,))
+        down, across = window.down, window.across
+        fill = across.reach - across.pads[0]  # column that completes a row's first window
+        last = int(across.taps[-1, -1])
+        columns, self.stride = min(last + 1, across.size), across.stride
+        rows = [min(y, down.size - 1) for y in down.taps[:, -1].tolist()]
+        self.needs: list[int] = [y * across.size + x for y in rows for x in range(columns)]
+        self.issues = [x >= fill and (x - fill) % across.stride == 0 for x in range(columns)]
+        self.overhang = last + 1 - columns
+        self.columns, self.pixels = columns, window.beats_in
+        self.row = down.stride * across.size - columns + 1  # pixels freed by a row's last column
+        self.rest = self.pixels - (len(rows) - 1) * down.stride * across.size - columns + 1
+        self.place = self.first = self.over = self.taken = self.count = 0
+        self.space = depth - down.pads[0] * across.size
+        self.held = False  # a window is on its way to the slice
+
+    @property
+    def _enough(self) -> bool:
+        after: int = max(self.over - 1, 0)
+        return self.first + self.needs[self.place] + after < self.taken
+
+    def step(self, now: int) -> None:
+        """Take, read and give."""
+        enabled, enough = self.count < SLICE, self._enough
+        self.count -= self.outputs[0].fired
+        self.taken += self.inputs[0].fired
+        self.space -= self.inputs[0].fired
+        if enabled:
+            self.count += self.held
+            column = self.place % self.columns
+            over = self.over > 0 and (self.over - 1) % self.stride == 0
+            self.held = over if self.over else enough and self.issues[column]
+            self.over -= self.over > 0
+            if enough:
+                self._fetch(column)
+        self.inputs[0].ready = self.space > 0
+        self.outputs[0].valid = self.count > 0
+        moves = self.count < SLICE and (self.held or self.over > 0 or self._enough)
+        self.due = now + 1 if moves else inf
+
+    def _fetch(self, column: int) -> None:
+        """Read a column, and free the pixels that no other needs."""
+        self.place += 1
+        if column < self.columns - 1:
+            self.space += 1
+            return
+        self.over = self.overhang
+        if self.place < len(self.needs):
+            self.space += self.row
+            return
+        self.space += self.rest
+        self.place = 0
+        self.first += self.pixels
 
 
 class Frame(Actor):

@@ -7,14 +7,15 @@ from math import gcd, lcm
 
 from bitwright.backends.layers import Layer
 from bitwright.backends.names import Names
-from bitwright.backends.verilog.cell import Cell, Lanes, Sliding
+from bitwright.backends.verilog.cell import Cell, Lanes, Sliding, Split
 from bitwright.backends.verilog.cells import cells_of
 from bitwright.backends.verilog.folding import DEFAULT_CYCLES, divisors, lanes_in, work_of
 from bitwright.backends.verilog.formats import Format, format_of
-from bitwright.backends.verilog.window_timing import Window
+from bitwright.backends.verilog.product_cells import factors_of
+from bitwright.backends.verilog.window_timing import FullWindow, Window
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
-from bitwright.ir.ops import AddInt, Concat, Op, Reshape, Value
+from bitwright.ir.ops import AddInt, Concat, MulInt, Op, Reshape, Value
 
 
 class Kind(Enum):
@@ -61,11 +62,11 @@ class Unit:
 
     @property
     def main(self) -> Cell:
-        """The cell that a layer is named after: the first that is no window."""
-        return next(cell for cell in self.cells if not isinstance(cell.schedule, Sliding))
+        """The cell that a layer is named after: the first behind a window."""
+        return next(cell for cell in self.cells if not isinstance(cell.schedule, Sliding | Split))
 
     @property
-    def ring(self) -> Window | None:
+    def ring(self) -> Window | FullWindow | None:
         """The sliding window of a layer."""
         found = (cell.schedule for cell in self.cells if isinstance(cell.schedule, Sliding))
         return next((schedule.window for schedule in found), None)
@@ -217,4 +218,7 @@ class _Builder:
 
 def _operands(op: Op) -> tuple[Value, ...]:
     """Return the values that a layer's first op reads as streams."""
+    if isinstance(op, MulInt):
+        factors = factors_of(op)
+        return factors.a, factors.b
     return op.inputs if isinstance(op, AddInt | Concat) else op.inputs[:1]

@@ -118,6 +118,8 @@ def _sizes(plan: _Plan) -> dict[str, int]:
             continue
         for link in unit.inputs:
             most = most_waiting(plan.shown[link.name], plan.taken[link.name], plan.period)
-            if most > _FREE_SLOTS:
+            if link.beats == plan.period and most > 1:
+                found[link.name] = most + 1  # a full FIFO takes no beat while it gives one
+            elif most > _FREE_SLOTS:
                 found[link.name] = most
     return found

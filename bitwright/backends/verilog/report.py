@@ -14,8 +14,10 @@ from bitwright.backends.verilog.fifos import Sizing
 from bitwright.backends.verilog.flow import flow_of, results, soonest
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
 from bitwright.backends.verilog.options import VerilogOptions
+from bitwright.backends.verilog.product_cells import multipliers_of
 from bitwright.backends.verilog.schedule import slowest_cycles, unit_cycles
 from bitwright.backends.verilog.views import EdgeView, rom_file
+from bitwright.backends.verilog.window_timing import FullWindow
 from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Value
 
@@ -173,7 +175,11 @@ def _kind(cell: Cell) -> str:
 
 
 def _ring_bits(unit: Unit, rings: Mapping[str, int]) -> int:
-    return rings.get(unit.name, 0) * unit.cells[0].enters * unit.cells[0].takes[0].bits
+    depth, ring = rings.get(unit.name, 0), unit.ring
+    if isinstance(ring, FullWindow):  # one ring for each row of the kernel
+        step = ring.down.dilation * ring.across.size
+        depth = sum(max(depth - k * step, 1) for k in range(ring.down.kernel))
+    return depth * unit.cells[0].enters * unit.cells[0].takes[0].bits
 
 
 def _latency(unit: Unit) -> int:
@@ -197,6 +203,8 @@ def _multipliers(cell: Cell) -> int:
         return cell.leaves * inputs if plain else 0
     if cell.module == "bw_requantize":
         return cell.leaves * int(values["USE_MUL"] == "1")
+    if cell.module == "bw_mul":
+        return multipliers_of(cell)
     if cell.module == "bw_add":
         factors = (int(values[n].replace("64'sd", "")) for n in ("MUL_A", "MUL_B"))
         return cell.leaves * sum(abs(m) & (abs(m) - 1) != 0 for m in factors if m)

@@ -16,10 +16,11 @@ from bitwright.backends.verilog.actors import (
     Widen,
     Wire,
 )
-from bitwright.backends.verilog.cell import Cell, Frames, Pipeline, Sliding, Turns
+from bitwright.backends.verilog.cell import Cell, Frames, Pipeline, Sliding, Split, Turns
 from bitwright.backends.verilog.cell import Join as Joined
-from bitwright.backends.verilog.frame_actors import Frame, Slide, Turn
+from bitwright.backends.verilog.frame_actors import Frame, Scan, Slide, Turn
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
+from bitwright.backends.verilog.window_timing import FullWindow
 
 MIN_FRAMES = 4
 
@@ -192,6 +193,8 @@ def _cell_beats(cell: Cell, beats: int) -> tuple[int, int]:
     if isinstance(schedule, Frames):
         out = beats // schedule.beats_in * schedule.beats_out
         return max(beats, out), out
+    if isinstance(schedule, Split):
+        return beats * schedule.ratio, beats * schedule.ratio
     return beats, beats
 
 
@@ -240,17 +243,28 @@ def _actor(cell: Cell, inputs: tuple[Wire, ...], output: Wire, ring: int) -> Act
     if isinstance(schedule, Pipeline):
         return Pipe(inputs, output, schedule)
     if isinstance(schedule, Joined):
-        return Join(inputs, output, schedule.delay)
+        return Join(inputs, output, schedule)
     if isinstance(schedule, Turns):
         return Turn(inputs, output, schedule)
-    if isinstance(schedule, Sliding):
-        return Slide(inputs[0], output, schedule.window, ring or schedule.window.least_depth)
-    if isinstance(schedule, Frames):
-        return Frame(inputs[0], output, schedule)
-    return Queue(inputs[0], output)
+    if isinstance(schedule, Split):
+        return Narrow(inputs[0], output, schedule.ratio)
+    return _memory(cell, inputs[0], output, ring)
 
 
-_TIMED = (Pipe, Narrow, Slide, Frame)  # act without a handshake too
+def _memory(cell: Cell, source: Wire, output: Wire, ring: int) -> Actor:
+    """Return the actor of a cell that holds beats: a window, a frame memory or a slice."""
+    if isinstance(cell.schedule, Frames):
+        return Frame(source, output, cell.schedule)
+    if not isinstance(cell.schedule, Sliding):
+        return Queue(source, output)
+    window = cell.schedule.window
+    depth = ring or window.least_depth
+    if isinstance(window, FullWindow):
+        return Scan(source, output, window, depth)
+    return Slide(source, output, window, depth)
+
+
+_TIMED = (Pipe, Narrow, Slide, Scan, Frame)  # act without a handshake too
 _BUILD = {
     Kind.ENTRY: _entry,
     Kind.EXIT: _exit,

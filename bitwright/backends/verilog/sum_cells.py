@@ -3,7 +3,17 @@
 import numpy as np
 
 from bitwright.backends.verilog import cell_timing as timing
-from bitwright.backends.verilog.cell import RING, Cell, Lanes, Pipeline, Rom, Sliding, rom, text
+from bitwright.backends.verilog.cell import (
+    RING,
+    Cell,
+    Lanes,
+    Pipeline,
+    Rom,
+    Sliding,
+    Split,
+    rom,
+    text,
+)
 from bitwright.backends.verilog.formats import (
     Format,
     accumulator_of,
@@ -12,7 +22,7 @@ from bitwright.backends.verilog.formats import (
     to_raw,
 )
 from bitwright.backends.verilog.weights import WeightCode, weight_code
-from bitwright.backends.verilog.window_timing import Axis, Window
+from bitwright.backends.verilog.window_timing import Axis, FullWindow, Window
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import IntConv, IntLinear, MaxPool, MinPool, SumPool
@@ -21,6 +31,7 @@ from bitwright.ir.types import Bipolar, Int, Integral
 Pool = SumPool | MaxPool | MinPool
 _MODES: dict[type, int] = {MaxPool: 0, MinPool: 1, SumPool: 2}
 _AXES = 2  # spatial axes at most
+FEW = 16  # channels of a pixel up to which whole windows can leave
 
 
 def is_depthwise(op: IntConv) -> bool:
@@ -37,6 +48,19 @@ def has_window(op: IntConv | Pool) -> bool:
         return any(s != 1 and n > 1 for s, n in zip(w.strides, spatial, strict=True))
     whole = w.kernel == spatial
     return not (whole and (not isinstance(op, IntConv) or op.groups == 1))
+
+
+def leaves_whole(op: IntConv) -> bool:
+    """Tell whether the taps of a window can leave in one beat: pixels of few channels, no mask."""
+    few = op.inputs[0].shape[-1] <= FEW and op.groups == 1 and op.window.taps > 1
+    if not few or is_masked(op) or not has_window(op) or op.window.rank > _AXES:
+        return False
+    return FullWindow(*_axes(op)).fits
+
+
+def is_whole(op: IntConv, simd: int) -> bool:
+    """Tell whether a convolution that takes `simd` elements a cycle has all taps in one beat."""
+    return leaves_whole(op) and simd > op.inputs[0].shape[-1]
 
 
 def linear_cells(op: IntLinear, graph: Graph, x: Format, lanes: Lanes) -> tuple[Cell, ...]:
@@ -58,6 +82,8 @@ def conv_cells(op: IntConv, graph: Graph, x: Format, lanes: Lanes) -> tuple[Cell
     if not has_window(op):
         return (dot,)
     pad = 0 if masked else int(to_raw(x, np.array([op.pad]))[0])
+    if is_whole(op, lanes.simd):
+        return (*_whole_window(op, x, lanes.simd, pad), dot)
     return (_window(op, x, dot.enters, (blocks, pad)), dot)
 
 
@@ -179,14 +205,31 @@ def pool_cells(op: Pool, x: Format, lanes: Lanes) -> tuple[Cell, ...]:
 def _window(op: IntConv | Pool, x: Format, lanes: int, how: tuple[int, int]) -> Cell:
     """Return a sliding window; `how` is its blocks and the raw code of padding."""
     blocks, pad = how
-    shape = op.inputs[0].shape
     down, across = _axes(op)
-    beats = shape[-1] // lanes
-    parameters = text(
-        W_ELEM=x.bits,
-        SIMD=lanes,
-        CB=beats,
-        BLOCKS=blocks,
+    beats = op.inputs[0].shape[-1] // lanes
+    parameters = text(W_ELEM=x.bits, SIMD=lanes, CB=beats, BLOCKS=blocks)
+    schedule = Sliding(Window(down, across, beats, blocks))
+    parameters += _image(down, across, pad)
+    return Cell("bw_window", parameters, (x,), x, lanes, lanes, schedule, user=True)
+
+
+def _whole_window(op: IntConv, x: Format, simd: int, pad: int) -> tuple[Cell, ...]:
+    """Return a window that leaves in one beat, and what splits it into beats of `simd`."""
+    down, across = _axes(op)
+    channels = op.inputs[0].shape[-1]
+    size = op.window.taps * channels
+    parameters = text(W_ELEM=x.bits, C=channels) + _image(down, across, pad)
+    schedule = Sliding(FullWindow(down, across))
+    whole = Cell("bw_window_full", parameters, (x,), x, channels, size, schedule)
+    if simd == size:
+        return (whole,)
+    parameters = text(W_ELEM=x.bits, N_IN=size, N_OUT=simd)
+    return whole, Cell("bw_width", parameters, (x,), x, size, simd, Split(size // simd))
+
+
+def _image(down: Axis, across: Axis, pad: int) -> tuple[tuple[str, str], ...]:
+    """Return the parameters that all windows have."""
+    return text(
         IH=down.size,
         IW=across.size,
         KH=down.kernel,
@@ -202,8 +245,6 @@ def _window(op: IntConv | Pool, x: Format, lanes: int, how: tuple[int, int]) -> 
         PAD_VALUE=pad,
         DEPTH=RING,
     )
-    schedule = Sliding(Window(down, across, beats, blocks))
-    return Cell("bw_window", parameters, (x,), x, lanes, lanes, schedule, user=True)
 
 
 def _axes(op: IntConv | Pool) -> tuple[Axis, Axis]:

@@ -13,6 +13,7 @@ from bitwright.ir.ops import (
     IntConv,
     MaxPool,
     MinPool,
+    MulInt,
     Requantize,
     Reshape,
     Round,
@@ -24,7 +25,7 @@ from bitwright.ir.ops import (
 )
 from bitwright.ir.ops.window import Window
 from bitwright.ir.types import Bipolar, Int, Ternary
-from tests.backends.verilog.bodies import Rng, argmax, dense, requantize, sign, steps, value
+from tests.backends.verilog.bodies import Rng, argmax, dense, lookup, requantize, sign, steps, value
 
 INT8 = Int(-128, 127)
 
@@ -229,6 +230,34 @@ def moved() -> Graph:
     return b.graph("moved", [x], [conv(b, rng, y, Filters(2, Encoding.TERNARY, window((2, 2))))])
 
 
+def product(b: Builder, one: Value, other: Value, zeros: tuple[int, int] = (0, 0)) -> Value:
+    """Append a MulInt with the interval of its products."""
+    ends = [
+        [v.type.integer.lo - zero, v.type.integer.hi - zero]
+        for v, zero in zip((one, other), zeros, strict=True)
+    ]
+    every = [p * q for p in ends[0] for q in ends[1]]
+    elem = Int(min(every), max(every))
+    name = b.unique("mul")
+    operands = (one, other)
+    return b.op(MulInt, operands, name, name, elem=elem, zero_a=zeros[0], zero_b=zeros[1])
+
+
+def gated() -> Graph:
+    """Return x times a function of x, then a gate for each channel, and a mask of two bits."""
+    b, rng = Builder(["x"]), np.random.default_rng(7)
+    x = value("x", INT8, 1, 5, 4, 6)
+    y = requantize(b, rng, conv(b, rng, x, Filters(6, Encoding.INTEGER, SAME)), INT8)
+    y = requantize(b, rng, product(b, y, lookup(b, rng, y, Int(0, 255)), (-5, 7)), INT8)
+    squeezed = requantize(b, rng, sum_pool(b, y, window((5, 4))), INT8)
+    gate = conv(b, rng, squeezed, Filters(6, Encoding.INTEGER, window((1, 1)), bias=True))
+    gate = requantize(b, rng, gate, Int(0, 15))
+    y = requantize(b, rng, product(b, gate, y, (3, -1)), INT8)
+    signs = sign(b, rng, y)
+    return b.graph("gated", [x], [product(b, signs, x)])
+
+
 BODIES: dict[str, Callable[[], Graph]] = {
-    f.__name__: f for f in (dense_conv, binary_conv, separable, residual_conv, in_time, moved)
+    f.__name__: f
+    for f in (dense_conv, binary_conv, separable, residual_conv, in_time, moved, gated)
 }

@@ -14,7 +14,7 @@ from bitwright.ir.graph import Builder, Graph
 from bitwright.ir.ops import Encoding, MaxPool, Pad
 from bitwright.ir.types import Bipolar, Int
 from tests.backends.verilog.bodies import value
-from tests.backends.verilog.images import BODIES, SAME, Filters, conv, window
+from tests.backends.verilog.images import BODIES, SAME, Filters, conv, product, window
 
 INT8 = Int(-128, 127)
 
@@ -82,11 +82,58 @@ def test_a_padded_code_that_the_input_cannot_hold_makes_it_wider() -> None:
 
 
 def test_the_least_cycles_are_named_with_their_layer() -> None:
-    body = one(Filters(4, Encoding.INTEGER, SAME), 1, 5, 5, 2)
+    body = one(Filters(4, Encoding.INTEGER, SAME), 1, 5, 5, 17)
 
     with pytest.raises(CompileError, match=r"conv: 224 cycles .* at least 225"):
         design_of(body, "m", VerilogOptions(cycles=224))
     assert design_of(body, "m", VerilogOptions(cycles=225)).sizing.timing.interval == 225
+
+
+@pytest.mark.parametrize(
+    ("cycles", "want", "lanes"),
+    [
+        (225, ["bw_window", "bw_mvu"], (4, 2)),  # pixels are enough
+        (224, ["bw_window_full", "bw_width", "bw_mvu"], (1, 9)),
+        (25, ["bw_window_full", "bw_mvu"], (4, 18)),
+    ],
+)
+def test_whole_windows_leave_where_a_tap_a_cycle_is_too_slow(
+    cycles: int, want: list[str], lanes: tuple[int, int]
+) -> None:
+    body = one(Filters(4, Encoding.INTEGER, SAME, pad=-3), 1, 5, 5, 2)
+    options = VerilogOptions(cycles=cycles)
+
+    main = network_of(body, options).of_kind(Kind.LAYER)[0].main
+
+    assert cells(body, options) == [want]
+    assert (main.leaves, main.enters) == lanes
+    assert design_of(body, "m", options).sizing.timing.interval <= cycles
+
+
+@pytest.mark.parametrize(
+    ("filters", "channels", "elem"),
+    [
+        (Filters(4, Encoding.INTEGER, SAME), 17, INT8),  # a wide pixel
+        (Filters(4, Encoding.INTEGER, SAME, groups=2), 4, INT8),
+        (Filters(4, Encoding.BIPOLAR, SAME), 2, Bipolar()),  # a mask
+        (Filters(4, Encoding.INTEGER, window((3, 3), pads=(1, 1, 4, 1))), 2, INT8),  # too high
+    ],
+)
+def test_other_windows_leave_tap_by_tap(
+    filters: Filters, channels: int, elem: Int | Bipolar
+) -> None:
+    body = one(filters, 1, 5, 5, channels, elem=elem)
+
+    assert cells(body, VerilogOptions(fold=Fold.MAX)) == [["bw_window", "bw_mvu"]]
+
+
+def test_the_rings_of_a_whole_window_are_counted_row_by_row() -> None:
+    body = one(Filters(4, Encoding.INTEGER, SAME), 1, 5, 5, 2)
+
+    layer = emit(body, "g", VerilogOptions(fold=Fold.MAX)).report["layers"][0]
+
+    depth = layer["ring_depth"]
+    assert layer["ring_bits"] == 16 * (depth + depth - 5 + max(depth - 10, 1))
 
 
 def test_a_stride_makes_the_input_the_busier_side() -> None:
@@ -146,6 +193,53 @@ def test_every_file_parses_and_the_report_counts(name: str) -> None:
         layer["ring_depth"] > 0 for layer in report["layers"] if "bw_window" in layer["cells"]
     )
     assert report["weight_bits"] > 0
+
+
+def two(first: tuple[int, ...], second: tuple[int, ...], elem: Int) -> Graph:
+    """Return a body of one product."""
+    b = Builder(["x", "z"])
+    x, z = value("x", elem, *first), value("z", INT8, *second)
+    return b.graph("two", [x, z], [product(b, x, z)])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "repeat"),
+    [
+        ((1, 4, 5, 6), (1, 4, 5, 6), 1),
+        ((1, 4, 5, 6), (1, 1, 1, 6), 20),
+        ((1, 1, 1, 6), (1, 4, 5, 6), 20),
+        ((2, 4, 5, 6), (2, 1, 1, 6), 20),
+        ((2, 4, 5, 6), (2, 4, 1, 6), 5),
+        ((1, 8), (1, 8), 1),
+    ],
+)
+def test_the_smaller_factor_is_kept_for_the_pixels_of_the_other(
+    first: tuple[int, ...], second: tuple[int, ...], repeat: int
+) -> None:
+    body = two(first, second, INT8)
+
+    assert parameters(body, "bw_mul")["REPEAT"] == str(repeat)
+    assert emit(body, "g", VerilogOptions()).report["multipliers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((1, 4, 5, 6), (1, 4, 5, 1)),
+        ((1, 4, 1, 6), (1, 1, 5, 6)),
+        ((1, 4, 5, 6), (1, 1, 5, 6)),
+        ((2, 4, 5, 6), (1, 4, 5, 6)),
+    ],
+)
+def test_other_broadcasts_are_refused(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    with pytest.raises(UnsupportedError, match=r"mul: a product of .* one pixel of all channels"):
+        emit(two(first, second, INT8), "g", VerilogOptions())
+
+
+def test_a_factor_of_two_bits_needs_no_multiplier() -> None:
+    report = emit(two((1, 4, 4, 2), (1, 4, 4, 2), Int(-2, 1)), "g", VerilogOptions()).report
+
+    assert report["multipliers"] == 0
 
 
 def test_a_constant_operand_of_a_concatenation_is_refused() -> None:
