@@ -20,10 +20,15 @@ _MAX_SHIFT = 40
 def fold_add(b: Builder, region: Region, constants: Constants, op: Op) -> Value:
     """Append the AddInt for `region`, whose two leaves meet in an Add; CompileError if none fits."""
     left, right = region.leaves
-    if not isinstance(op, Quantize) or left.shape != right.shape or left.shape != op.output.shape:
+    if left.shape != right.shape or left.shape != op.output.shape:
         raise CompileError(
             f"{op.loc}: joins {left.name!r} {left.shape} and {right.name!r} {right.shape}; only a "
             "sum of equal shapes before a quantizer can be folded"
+        )
+    if not isinstance(op, Quantize):
+        raise CompileError(
+            f"{op.loc}: a sum of {left.name!r} and {right.name!r} goes into a {type(op).__name__}, "
+            "which is not folded; quantize the sum first"
         )
     for v in (left, right):
         if not is_integral(v.elem):
