@@ -43,6 +43,7 @@ from bitwright.passes.fold import Place, emit_function
 from bitwright.passes.lower_linear import Line, Lowered, input_line, lower_dot
 from bitwright.passes.lower_pool import lower_average, lower_extreme
 from bitwright.passes.lower_product import lower_product
+from bitwright.passes.lower_sum import lower_sum
 from bitwright.passes.positions import sample
 from bitwright.passes.region import INDEX_MAPS, Region, cut
 from bitwright.passes.step_function import Lattice, StepFunction, find_steps, per_channel
@@ -186,6 +187,35 @@ def _multiply(walk: _Walk, op: Arithmetic) -> None:
     walk.real.update({o.name: o for o in lowered.meaning})
 
 
+def _fold_sum(walk: _Walk, op: Op, region: Region) -> None:
+    """Turn a quantizer behind a sum into one AddInt, or into a sum on a common grid and a function."""
+    try:
+        walk.codes[op.name] = fold_add(walk.body, region, walk.constants, op)
+    except CompileError:
+        if not _sum_on_grid(walk, region):
+            raise
+        _fold(walk, op)
+
+
+def _sum_on_grid(walk: _Walk, region: Region) -> bool:
+    """Lower the sum that joins the two tensors of `region`; tell whether that was possible."""
+    for op in region.ops:
+        kinds = isinstance(op, Arithmetic) and op.kind in {Arith.ADD, Arith.SUB}
+        if not kinds or not isinstance(op, Arithmetic) or not _of_two(walk, op):
+            continue
+        constants = walk.constants
+        graph = replace(walk.graph, constants=constants)
+        first, second = (input_line(op, walk.real, graph, which) for which in (0, 1))
+        codes = _source(walk, first, constants), _source(walk, second, constants)
+        lowered = lower_sum(walk.body, op, (first, second), codes)
+        if lowered is None:
+            return False
+        walk.lattice[lowered.acc.name] = lowered.lattice
+        walk.real.update({o.name: o for o in lowered.meaning})
+        return True
+    return False
+
+
 def _pool(walk: _Walk, op: AveragePool | MaxPool | MinPool) -> None:
     """Turn a pool of reals into one of integers; one at the model's end may be the host's."""
     try:
@@ -217,7 +247,7 @@ def _fold(walk: _Walk, op: Op) -> None:
     elif any(isinstance(o, Softmax) for o in region.ops):
         walk.real[op.name] = quantizer  # belongs to the host's tail
     elif len(region.leaves) == 2:  # noqa: PLR2004
-        walk.codes[op.name] = fold_add(walk.body, region, walk.constants, op)
+        _fold_sum(walk, op, region)
     else:
         chain = Chain(region, walk.constants, op.output)
         check_scalar(chain)

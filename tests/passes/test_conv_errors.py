@@ -61,14 +61,8 @@ def two_scales(net: ConvNet) -> Value:
     return net.conv(net.op(Concat, x, y, axis=3), 2, quantizer="u2")
 
 
-def odd_scales(net: ConvNet) -> Value:
-    """Thirds of a step: ties that no shift of integers meets."""
-    x, y = net.codes(U4, 1, 3, 3, 2, scale=1.0), net.codes(U4, 1, 3, 3, 2, scale=2.0)
-    return net.quant(net.op(Arithmetic, x, y, kind=Arith.ADD), 6.0)
-
-
 def wide_sum(net: ConvNet) -> Value:
-    x, y = net.codes(WIDE, 1, 3, 3, 2), net.codes(WIDE, 1, 3, 3, 2)
+    x, y = (net.codes(WIDE, 1, 3, 3, 2, scale=s) for s in (0.1, 0.0314159))
     return net.quant(net.op(Arithmetic, x, y, kind=Arith.ADD))
 
 
@@ -105,7 +99,6 @@ def bent_pool(net: ConvNet) -> Value:
         (float_weights, "conv: its weights are floats; choose .* --weights int:8"),
         (curved, r"conv\d+: between the codes 'x0' and this layer lies a function that is not one"),
         (two_scales, r"conv\d+: its input 'concat' joins 'x0' and '.*', whose scales differ; quantize"),
-        (odd_scales, "quant: the scales of 'x0' and 'x1' cannot be aligned exactly; give both"),
         (wide_sum, "quant: a sum of 4096 by 4096 values .* quantize both inputs of the sum to 10"),
         (sum_with_a_float, "quant: adds 'x1', which is not quantized; give its codes with --input"),
         (neighbours, "localresponsenorm: LocalResponseNorm lies between quantizers and is no funct"),

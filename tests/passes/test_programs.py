@@ -324,7 +324,7 @@ def sum_of_three(net: Net) -> Value:
 
 
 def wide_sum(net: Net) -> Value:
-    wide = [net.codes(Int(0, 4095), 1, 3) for _ in range(2)]
+    wide = [net.codes(Int(0, 4095), 1, 3, scale=s) for s in (0.1, 0.0314159)]
     return net.quant(net.op(Arithmetic, *wide, kind=Arith.ADD))
 
 
