@@ -18,7 +18,8 @@ from instruction_count import M4, Machine, section_bytes
 from results import finish, table
 
 from bitwright.backends.c import COptions, emit
-from bitwright.compiler import load, lower, macs, quantize
+from bitwright.compiler import load, lower, quantize
+from bitwright.ir.cost import macs
 from bitwright.ir.evaluate import evaluate
 from bitwright.options import CompileOptions, Cpu
 from bitwright.sim.samples import random_inputs

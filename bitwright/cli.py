@@ -6,10 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bitwright import cli_compress, cli_explore, cli_finetune
+from bitwright.console import (
+    ActivationsOpt,
+    CalibrateOpt,
+    DataOpt,
+    InputOpt,
+    ModelArg,
+    PreprocessOpt,
+    RecipeOpt,
+    ScalesOpt,
+    WeightsOpt,
+    err,
+    existing,
+    markup,
+    out,
+    preprocess_numbers,
+    spinner,
+)
 from bitwright.errors import CompileError
 from bitwright.options import CompileOptions, Cpu, OutputKind, Target, folding
 
@@ -25,20 +41,7 @@ app = typer.Typer(
     "bit for bit.\n\nStart with:  bitwright compile model.onnx -o build/  and then  "
     "bitwright verify build/",
 )
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 _debug = False
-
-ModelArg = Annotated[Path, typer.Argument(help="The ONNX model.", show_default=False)]
-InputOpt = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--input",
-        help="What the device takes: \\[name=]KIND\\[:scale\\[:zero]], KIND one of "
-        "bipolar, ternary, intN, uintN, such as uint8:1/255. Needed when the model does not "
-        "quantize its own input.",
-    ),
-]
 
 
 @app.callback()
@@ -66,35 +69,23 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
         ),
     ] = OutputKind.CODES,
     inputs: InputOpt = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="Compress a float model's weights: binary, ternary (by least error, or "
-            "ternary:rule), pow2:B or int:B."
-        ),
-    ] = None,
-    activations: Annotated[
-        int | None,
-        typer.Option(
-            help="Bits of the activations of a float model, 1 to 8: 8 by default, 4 without multipliers."
-        ),
-    ] = None,
-    scales: Annotated[
-        str | None,
-        typer.Option(help="`pow2` keeps activation scales to powers of two: no multiplier."),
-    ] = None,
-    calibrate: Annotated[
-        Path | None, typer.Option(help="npz of samples from which activation ranges are taken.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="npz of samples, labels as `y`: prints the accuracy.")
-    ] = None,
-    preprocess: Annotated[
-        str | None, typer.Option(help="mean,std,scale for raw data: (x * scale - mean) / std.")
-    ] = None,
+    weights: WeightsOpt = None,
+    activations: ActivationsOpt = None,
+    scales: ScalesOpt = None,
+    recipe: RecipeOpt = None,
+    calibrate: CalibrateOpt = None,
+    data: DataOpt = None,
+    preprocess: PreprocessOpt = None,
     cpu: Annotated[
         Cpu, typer.Option(help="The processor that the C kernels are for.")
     ] = Cpu.GENERIC,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="How weights are kept: plain, codebook, for C also sparse, sparse-codebook, huffman; "
+            "or small, the smallest of these by layer."
+        ),
+    ] = None,
     cycles: Annotated[
         int | None, typer.Option(help="Least hardware that takes at most so many cycles a frame.")
     ] = None,
@@ -123,16 +114,23 @@ def compile_command(  # noqa: PLR0913, PLR0917  # one parameter an option
     folded, lanes = folding(fold) if fold else (None, {})
     options = CompileOptions(
         targets=_targets(target), output=output, inputs=tuple(inputs or ()), weights=weights,
-        activations=activations, scales=scales, calibrate=calibrate, data=data,
-        preprocess=_preprocess(preprocess), cpu=cpu, cycles=cycles, fps=fps, clock=clock, fold=folded,
-        lanes=lanes,
+        activations=activations, scales=scales, recipe=recipe, calibrate=calibrate, data=data,
+        preprocess=preprocess_numbers(preprocess), cpu=cpu, cycles=cycles, fps=fps, clock=clock,
+        fold=folded, lanes=lanes, store=store,
     )  # fmt: skip
-    with _progress(f"compiling {model.name}"):
-        compiled = compile_model(_existing(model), options)
+    with spinner(f"compiling {model.name}"):
+        compiled = compile_model(existing(model), options)
         write_build(compiled, model, output_folder, force=force)
     print_summary(out, compiled, output_folder)
     for line in (*notes(compiled), *accuracy_lines(compiled)):
         out.print(line, markup=False)
+
+
+app.command()(cli_compress.compress)
+app.command()(cli_compress.recipe)
+app.command()(cli_finetune.finetune)
+app.command()(cli_explore.sensitivity)
+app.command()(cli_explore.explore)
 
 
 @app.command()
@@ -171,17 +169,17 @@ def verify(
         _check_log(found, device_log, sample)
         return
     if data is not None:
-        given = load_data(data, found.graph, _preprocess(preprocess))
+        given = load_data(data, found.graph, preprocess_numbers(preprocess))
         found = replace(found, samples=given.inputs, labels=given.labels)
     table = Table("rung", "what", "values", "result", "detail", "s", box=None, pad_edge=False)
     failed = False
-    with _progress(f"verifying {build}") as progress:
+    with spinner(f"verifying {build}") as progress:
         for row in climb(found, work_folder(found), load_model):
             outcome = row.outcome
             style = {"pass": "green", "FAIL": "bold red"}.get(outcome.status.value, "yellow")
             table.add_row(
                 str(row.rung), row.what, f"{outcome.values:,}",
-                f"[{style}]{outcome.status.value}[/]", _plain(outcome.detail), f"{row.seconds:.1f}",
+                f"[{style}]{outcome.status.value}[/]", markup(outcome.detail), f"{row.seconds:.1f}",
             )  # fmt: skip
             failed |= outcome.status is Status.FAIL
             progress.update(progress.task_ids[0], description=f"rung {row.rung}: {row.what}")
@@ -195,7 +193,7 @@ def inspect(model: ModelArg, inputs: InputOpt = None) -> None:
     """Show layers, shapes, MACs and bits, and per target what stands in the way (exit code 0)."""
     from bitwright.summary import print_inspection  # noqa: PLC0415
 
-    print_inspection(out, _existing(model), tuple(inputs or ()))
+    print_inspection(out, existing(model), tuple(inputs or ()))
 
 
 def _check_log(build: "Build", log: Path, sample: int) -> None:
@@ -214,35 +212,6 @@ def _targets(text: str) -> tuple[Target, ...]:
     if unknown or not names:
         raise CompileError(f"--target {text!r}: name c, verilog or both, separated by commas")
     return tuple(dict.fromkeys(known[n] for n in names))
-
-
-def _preprocess(text: str | None) -> tuple[float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        mean, std, scale = (float(part) for part in text.split(","))
-    except ValueError:
-        raise CompileError(f"--preprocess {text!r}: give three numbers, mean,std,scale") from None
-    if std == 0:
-        raise CompileError("--preprocess: std must not be 0")
-    return mean, std, scale
-
-
-def _existing(model: Path) -> Path:
-    if not model.is_file():
-        raise CompileError(f"{model}: no such file")
-    return model
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", "\\[")
-
-
-def _progress(text: str) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    progress = Progress(*columns, console=err, transient=True, disable=not err.is_terminal)
-    progress.add_task(text, total=None)
-    return progress
 
 
 def main() -> None:

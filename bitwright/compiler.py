@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,31 @@ from bitwright.backends.edges import Vectors
 from bitwright.backends.folder import write_folder
 from bitwright.backends.host_text import edges_of
 from bitwright.backends.names import identifier
-from bitwright.errors import CompileError
+from bitwright.backends.onnx import export
+from bitwright.compressor import compress_graph, recipe_of, samples_of
+from bitwright.errors import CompileError, UnsupportedError
 from bitwright.frontend import load_model
 from bitwright.frontend.data import Data, load_data
+from bitwright.ir.cost import macs
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Conv, ConvTranspose, IntConv, IntLinear, Linear, Op
+from bitwright.ir.ops import Conv, IntConv, IntLinear, Linear
 from bitwright.ir.program import Program
 from bitwright.ir.storage import graph_files, npz_bytes
 from bitwright.ir.types import Real, is_integral
 from bitwright.options import CompileOptions, OutputKind, Target
 from bitwright.passes import FLOAT, INTEGER, QUANTIZED, SIMPLIFY, run
 from bitwright.passes.chain import QUANTIZERS
-from bitwright.passes.compress import Kind, Recipe, compress, parse_weights
-from bitwright.passes.compress.recipe import EDGE_BITS, STEPS_BITS
+from bitwright.passes.compress import compress
+from bitwright.passes.compress.plan import layers_of
 from bitwright.passes.declare_inputs import declare_inputs, parse_input
 from bitwright.passes.device_output import all_on_device, argmax_on_device, whole_model
 from bitwright.passes.hoist_maps import hoist_maps
-from bitwright.passes.integerize import NOTHING_QUANTIZED, integerize
+from bitwright.passes.integerize import NothingQuantizedError, integerize
 from bitwright.sim.accuracy import predictions
 from bitwright.sim.samples import random_inputs
 
+PLAIN = "plain"
 VECTORS = 16
 _WORK = 1 << 28  # multiplications that golden vectors may take to compute
 
@@ -50,6 +53,7 @@ class Compiled:
     artifacts: Mapping[Target, Artifact]
     vectors: Mapping[str, Array]
     options: CompileOptions
+    store: str | Mapping[str, str]  # the form of weights, for all or by node
     data: Data | None
 
     @property
@@ -66,8 +70,9 @@ def compile_model(model: Path, options: CompileOptions) -> Compiled:
     data = load_data(options.data, graph, options.preprocess) if options.data else None
     vectors = golden_vectors(program, data)
     name = identifier(options.name or model.stem, "model")
-    artifacts = {t: _emit(t, program, name, vectors, options) for t in options.targets}
-    return Compiled(original, graph, program, artifacts, vectors, options, data)
+    store = _stores(original, program, options)
+    artifacts = {t: _emit(t, program, name, vectors, options, store) for t in options.targets}
+    return Compiled(original, graph, program, artifacts, vectors, options, store, data)
 
 
 def load(model: Path, options: CompileOptions) -> Graph:
@@ -81,30 +86,13 @@ def load(model: Path, options: CompileOptions) -> Graph:
 
 def quantize(graph: Graph, options: CompileOptions) -> Graph:
     """Compress a float graph as the options ask, and ready a quantized one to become integers."""
-    asked = options.weights or options.activations or options.calibrate
+    asked = options.weights or options.activations or options.recipe or options.calibrate
     if has_quantizers(graph):
         return run(graph, QUANTIZED)
     if not asked:  # weights may be codes although no activation is quantized
         coded = any(is_integral(v.elem) for v in graph.inputs)
         return run(graph, QUANTIZED if coded else FLOAT)
-    if options.calibrate is None:
-        raise CompileError(
-            "compressing a float model needs samples for its activation ranges: --calibrate data.npz"
-        )
-    samples = load_data(options.calibrate, graph, options.preprocess)
-    graph = compress(graph, recipe_of(options), samples.inputs)
-    return run(graph, QUANTIZED)
-
-
-def recipe_of(options: CompileOptions) -> Recipe:
-    """Return the recipe that the options name; scales are powers of two unless weights are int."""
-    kind = parse_weights(options.weights or "int:8")
-    if options.scales not in (None, "pow2", "any"):
-        raise CompileError(f"--scales {options.scales!r}: choose pow2 or any")
-    shifts = options.scales == "pow2" or (options.scales is None and kind.kind is not Kind.INT)
-    bits = options.activations or (STEPS_BITS if shifts else EDGE_BITS)
-    compared = options.output is OutputKind.ARGMAX
-    return Recipe(kind, bits, pow2_scales=shifts, compared=compared)
+    return run(compress_graph(graph, options).graph, QUANTIZED)
 
 
 def costliest_layer(compiled: Compiled, data: Data) -> tuple[str, float]:
@@ -112,7 +100,7 @@ def costliest_layer(compiled: Compiled, data: Data) -> tuple[str, float]:
     options = compiled.options
     if options.calibrate is None or data.labels is None:
         raise CompileError("the costliest layer needs calibration samples and labels")
-    samples = load_data(options.calibrate, compiled.original, options.preprocess)
+    samples = samples_of(compiled.original, options)
     found: list[tuple[float, str]] = []
     for loc in dict.fromkeys(
         op.loc for op in compiled.original.ops if isinstance(op, Linear | Conv)
@@ -132,11 +120,11 @@ def lower(graph: Graph, options: CompileOptions) -> Program:
         if not has_quantizers(graph):
             return whole_model(graph)
     elif not has_quantizers(graph) and not any(is_integral(v.elem) for v in graph.inputs):
-        raise CompileError(NOTHING_QUANTIZED)
+        raise NothingQuantizedError
     try:
         program = integerize(graph)
-    except CompileError as error:  # quantizers alone, without a sum that reads their codes
-        if options.output is not OutputKind.MODEL or str(error) != NOTHING_QUANTIZED:
+    except NothingQuantizedError:  # quantizers alone, without a sum that reads their codes
+        if options.output is not OutputKind.MODEL:
             raise
         return whole_model(graph)
     program.verify()
@@ -169,23 +157,13 @@ def golden_vectors(program: Program, data: Data | None) -> dict[str, Array]:
     return named | {f"out:{v.name}": outputs[v.name] for v in program.body.outputs}
 
 
-def macs(op: Op) -> int:
-    """Return the multiplications of a layer with weights; 0 for any other op."""
-    if not isinstance(op, IntLinear | IntConv | Linear | Conv | ConvTranspose):
-        return 0
-    if isinstance(op, ConvTranspose):
-        return (
-            op.inputs[0].type.size // op.groups * op.inputs[1].type.size // op.inputs[1].shape[-1]
-        )
-    return op.output.type.size * prod(op.inputs[1].shape[1:])
-
-
 def _emit(
     target: Target,
     program: Program,
     name: str,
     vectors: Mapping[str, Array],
     options: CompileOptions,
+    store: str | Mapping[str, str],
 ) -> Artifact:
     golden = Vectors(
         {n[3:]: a for n, a in vectors.items() if n.startswith("in:")},
@@ -195,11 +173,24 @@ def _emit(
     if target is Target.C:
         from bitwright.backends import c  # noqa: PLC0415  # each target loads its own templates
 
-        return c.emit(program.body, name, c.COptions(cpu=options.cpu, vectors=golden, edge=edge))
+        chosen = c.COptions(cpu=options.cpu, vectors=golden, edge=edge, store=store)
+        return c.emit(program.body, name, chosen)
     from bitwright.backends import verilog  # noqa: PLC0415
 
-    wanted = verilog.VerilogOptions(options.frame_cycles, options.fold, golden, edge, options.lanes)
+    wanted = verilog.VerilogOptions(
+        options.frame_cycles, options.fold, golden, edge, options.lanes, store
+    )
     return verilog.emit(program.body, name, wanted)
+
+
+def _stores(original: Graph, program: Program, options: CompileOptions) -> str | dict[str, str]:
+    """Return the form of the weights: for all layers, or as the recipe says for each node."""
+    if options.store is not None or options.recipe is None or has_quantizers(original):
+        return options.store or PLAIN
+    layers = layers_of(original)
+    how = recipe_of(options).resolve(layers)
+    coded = {op.loc for op in program.body.ops if isinstance(op, IntLinear | IntConv)}
+    return {op.loc: how[op.name].store or PLAIN for op in layers if op.loc in coded}
 
 
 def write_build(compiled: Compiled, model: Path, out: Path, *, force: bool = False) -> None:
@@ -217,6 +208,7 @@ def write_build(compiled: Compiled, model: Path, out: Path, *, force: bool = Fal
     }
     for stem, graph in parts.items():
         files |= graph_files(graph, f"graph/{stem}")
+    files |= _quantized_model(compiled.graph)
     names = sorted(compiled.vectors)
     keyed = {f"v{i}": compiled.vectors[n] for i, n in enumerate(names)}
     keyed["names"] = np.array([n.encode().hex() for n in names])
@@ -226,10 +218,20 @@ def write_build(compiled: Compiled, model: Path, out: Path, *, force: bool = Fal
     manifest = {
         "bitwright": own_version(),
         "model": {"file": model.name, "sha256": hashlib.sha256(files["source.onnx"]).hexdigest()},
-        "options": plain(asdict(compiled.options)),
+        "options": {**plain(asdict(compiled.options)), "store": plain(compiled.store)},
         "targets": [t.value for t in compiled.artifacts],
     }
     write_folder(out, files, manifest, force=force)
+
+
+def _quantized_model(graph: Graph) -> dict[str, bytes]:
+    """Return the QONNX file of a quantized graph; none of a float one, or where it has no form."""
+    if not has_quantizers(graph):
+        return {}
+    try:
+        return {"model.q.onnx": export(graph)}
+    except UnsupportedError:
+        return {}
 
 
 def _samples(data: Data) -> bytes:

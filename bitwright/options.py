@@ -54,6 +54,10 @@ class Cpu(Enum):
         return self in {Cpu.CORTEX_M4, Cpu.CORTEX_M7, Cpu.CORTEX_M55}
 
 
+# How the C keeps weights in flash; `small` is by layer the one of the fewest bytes.
+STORES = ("plain", "codebook", "sparse", "sparse-codebook", "huffman", "small")
+
+
 class Fold(Enum):
     """How far a hardware layer is folded: least area, or most speed."""
 
@@ -71,10 +75,12 @@ class CompileOptions:
     weights: str | None = None
     activations: int | None = None
     scales: str | None = None
+    recipe: str | None = None  # a TOML file, or the name of a preset
     calibrate: Path | None = None
     data: Path | None = None
     preprocess: tuple[float, float, float] | None = None
     cpu: Cpu = Cpu.GENERIC
+    store: str | None = None  # the form of weights, instead of the recipe's
     cycles: int | None = None
     fps: float | None = None  # frames a second at a clock of `clock` MHz, instead of cycles
     clock: float | None = None
@@ -93,6 +99,8 @@ class CompileOptions:
             raise CompileError(f"--fps {self.fps:g} and --clock {self.clock:g} must be positive")
         if self.fps is not None and self.cycles is not None:
             raise CompileError("choose one of --cycles and --fps")
+        if self.store is not None and self.store not in STORES:
+            raise CompileError(f"--store {self.store!r}: choose one of {', '.join(STORES)}")
 
     @property
     def frame_cycles(self) -> int | None:

@@ -14,10 +14,10 @@ from bitwright.compiler import (
     has_quantizers,
     load,
     lower,
-    macs,
     quantize,
 )
 from bitwright.errors import CompileError, UnsupportedError
+from bitwright.ir.cost import macs
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import Conv, ConvTranspose, Dequantize, IntConv, IntLinear, Linear, Op
 from bitwright.ir.types import Integral
@@ -147,6 +147,11 @@ def _yes(fact: bool) -> str:
 def notes(compiled: Compiled) -> Iterator[str]:
     """Yield what the user may not expect: options without effect."""
     options = compiled.options
-    asked = options.weights or options.activations or options.scales
+    asked = options.weights or options.activations or options.scales or options.recipe
     if asked and not compiled.compressed:
-        yield "note: the model brings its own quantizers; --weights, --activations, --scales did nothing"
+        yield (
+            "note: the model brings its own quantizers; --recipe, --weights, --activations and "
+            "--scales did nothing"
+        )
+    for artifact in compiled.artifacts.values():
+        yield from (f"note: {text}" for text in artifact.report.get("notes", ()))

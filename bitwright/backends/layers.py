@@ -1,8 +1,10 @@
 """Group the body's ops into layers: a sum of many terms with the integer function that follows it."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bitwright.backends.names import Names, comment
+from bitwright.errors import CompileError
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import (
     Activation,
@@ -28,6 +30,26 @@ from bitwright.ir.ops import (
 _INTEGER_SUMS = (IntLinear, IntConv, SumPool, MulInt)
 _REAL_HOSTS = (Conv, ConvTranspose, Linear, AveragePool, Arithmetic, BatchNorm)
 _BY_CHANNEL = (Conv, ConvTranspose, Linear)  # whose kernels know the channel of a result
+
+
+def forms_by_layer(
+    store: str | Mapping[str, str], layers: Iterable["Layer"]
+) -> str | dict[str, str]:
+    """Return the forms of weights by layer name, for a mapping by layer or by the user's node.
+
+    A form for all layers stays as it is. CompileError for a name that is neither.
+    """
+    if isinstance(store, str):
+        return store
+    found: dict[str, str] = {}
+    known = tuple(layers)
+    for key, form in store.items():
+        fitting = [x.name for x in known if key == x.name or any(op.loc == key for op in x.ops)]
+        if not fitting:
+            names = ", ".join(x.name for x in known)
+            raise CompileError(f"--store names the layer {key!r}; there are {names}")
+        found |= dict.fromkeys(fitting, form)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """Compute real values that depend on constants alone, but keep the codes of weights."""
 
 from dataclasses import replace
+from typing import TypeGuard
 
 import numpy as np
 
 from bitwright.ir.evaluate import evaluate
-from bitwright.ir.graph import Constants, Graph
+from bitwright.ir.graph import Array, Constants, Graph
 from bitwright.ir.ops import Dequantize, Op, Value
 from bitwright.ir.types import Real
 
@@ -17,7 +18,7 @@ def fold_constants(graph: Graph) -> Graph:
     coded: dict[str, Op] = {}  # Dequantize ops on constants, folded only where another op needs it
     for op in graph.ops:
         fixed = all(v.name in constants or v.name in coded for v in op.inputs)
-        if isinstance(op, Dequantize) and all(v.name in constants for v in op.inputs):
+        if is_coded(op, constants):
             coded[op.name] = op
             kept.append(op)
         elif fixed:
@@ -34,25 +35,26 @@ def fold_constants(graph: Graph) -> Graph:
 def real_constants(graph: Graph) -> Graph:
     """Replace each Dequantize of constant codes by its numbers: a float program reads no codes."""
     constants = dict(graph.constants)
-    kept = [op for op in graph.ops if not _coded_constant(op, constants)]
+    kept = [op for op in graph.ops if not is_coded(op, graph.constants)]
     for op in graph.ops:
-        if _coded_constant(op, graph.constants):
-            found = constant_real(graph, op.output)
-            assert found is not None
-            constants[op.name] = found
+        if is_coded(op, graph.constants):
+            constants[op.name] = _reals(op, graph.constants)
     return replace(graph, ops=tuple(kept), constants=constants)
 
 
-def _coded_constant(op: Op, constants: Constants) -> bool:
+def is_coded(op: Op | None, constants: Constants) -> TypeGuard[Dequantize]:
+    """Tell whether `op` gives the real numbers that constant codes stand for."""
     return isinstance(op, Dequantize) and all(v.name in constants for v in op.inputs)
 
 
-def constant_real(graph: Graph, value: Value) -> np.ndarray | None:
+def _reals(op: Dequantize, constants: Constants) -> Array:
+    part = Graph("constant", (), (op.output,), (op,), constants)
+    return np.asarray(evaluate(part, {})[op.name], np.float64).reshape(op.output.shape)
+
+
+def constant_real(graph: Graph, value: Value) -> Array | None:
     """Return the float64 array of a real constant or of dequantized constant codes, else None."""
     if graph.is_constant(value):
         return np.asarray(graph.constant(value), np.float64)
     op = graph.producers().get(value.name)
-    if isinstance(op, Dequantize) and all(graph.is_constant(v) for v in op.inputs):
-        part = Graph("constant", (), (value,), (op,), graph.constants)
-        return np.asarray(evaluate(part, {})[value.name], np.float64).reshape(value.shape)
-    return None
+    return _reals(op, graph.constants) if is_coded(op, graph.constants) else None

@@ -34,6 +34,7 @@ from bitwright.ir.ops import (
     TopK,
     Value,
 )
+from bitwright.ir.ops.base import rebuilt
 from bitwright.ir.program import Program
 from bitwright.ir.types import Bipolar, Integral, is_integral
 from bitwright.passes.add_int import fold_add
@@ -48,12 +49,19 @@ from bitwright.passes.positions import sample
 from bitwright.passes.region import INDEX_MAPS, Region, cut
 from bitwright.passes.step_function import Lattice, StepFunction, find_steps, per_channel
 
-NOTHING_QUANTIZED = (
-    "nothing of this model is quantized; choose --weights and --activations with "
-    "--calibrate data.npz, or compile it as float with --target c --output model"
-)
 _HOSTS = (IntArithmetic, Compare, Select, TopK)  # of integers, yet never the device's
 _MANY = 1 << 12  # codes beyond which an identity is not looked for
+
+
+class NothingQuantizedError(CompileError):
+    """No layer of the model reads codes, so none of it can become integers."""
+
+    def __init__(self) -> None:
+        """State the two ways out."""
+        super().__init__(
+            "nothing of this model is quantized; choose --weights and --activations with "
+            "--calibrate data.npz, or compile it as float with --target c --output model"
+        )
 
 
 @dataclass
@@ -143,9 +151,7 @@ def _copy(walk: _Walk, op: Op) -> None:
             walk.body.keep(walk.graph, v)
     if not isinstance(op, (*INDEX_MAPS, ArgMax, MaxPool, MinPool, Concat, Pad, Take)):
         raise CompileError(f"{op.loc}: {type(op).__name__} of integers is not supported here")
-    moved = replace(op, inputs=inputs, output=replace(op.output, name=op.name))
-    moved = replace(moved, output=Value(op.name, moved.infer()))
-    walk.codes[op.name] = walk.body.add(moved)
+    walk.codes[op.name] = walk.body.add(rebuilt(op, inputs, op.name))
 
 
 def _source(walk: _Walk, line: Line, constants: Constants) -> Value:
@@ -160,14 +166,22 @@ def _source(walk: _Walk, line: Line, constants: Constants) -> Value:
     return x
 
 
-def _lower(walk: _Walk, op: Linear | Conv) -> None:
+def _line(walk: _Walk, op: Op, which: int = 0) -> tuple[Line, Value]:
+    """Return how an input of `op` follows from codes, and these in the order in which it reads them."""
     constants = walk.constants
-    real_graph = replace(walk.graph, constants=constants)
-    line = input_line(op, walk.real, real_graph)
-    x = _source(walk, line, constants)
-    lowered = lower_dot(walk.body, op, walk.graph, line, x)
+    line = input_line(op, walk.real, replace(walk.graph, constants=constants), which)
+    return line, _source(walk, line, constants)
+
+
+def _record(walk: _Walk, lowered: Lowered) -> None:
+    """Let what follows read an accumulator by its meaning."""
     walk.lattice[lowered.acc.name] = lowered.lattice
     walk.real.update({o.name: o for o in lowered.meaning})
+
+
+def _lower(walk: _Walk, op: Linear | Conv) -> None:
+    line, x = _line(walk, op)
+    _record(walk, lower_dot(walk.body, op, walk.graph, line, x))
 
 
 def _of_two(walk: _Walk, op: Op) -> bool:
@@ -178,13 +192,8 @@ def _of_two(walk: _Walk, op: Op) -> bool:
 
 
 def _multiply(walk: _Walk, op: Arithmetic) -> None:
-    constants = walk.constants
-    graph = replace(walk.graph, constants=constants)
-    first, second = (input_line(op, walk.real, graph, which) for which in (0, 1))
-    codes = _source(walk, first, constants), _source(walk, second, constants)
-    lowered = lower_product(walk.body, op, (first, second), codes)
-    walk.lattice[lowered.acc.name] = lowered.lattice
-    walk.real.update({o.name: o for o in lowered.meaning})
+    (first, a), (second, b) = _line(walk, op, 0), _line(walk, op, 1)
+    _record(walk, lower_product(walk.body, op, (first, second), (a, b)))
 
 
 def _fold_sum(walk: _Walk, op: Op, region: Region) -> None:
@@ -203,16 +212,11 @@ def _sum_on_grid(walk: _Walk, region: Region) -> bool:
         kinds = isinstance(op, Arithmetic) and op.kind in {Arith.ADD, Arith.SUB}
         if not kinds or not isinstance(op, Arithmetic) or not _of_two(walk, op):
             continue
-        constants = walk.constants
-        graph = replace(walk.graph, constants=constants)
-        first, second = (input_line(op, walk.real, graph, which) for which in (0, 1))
-        codes = _source(walk, first, constants), _source(walk, second, constants)
-        lowered = lower_sum(walk.body, op, (first, second), codes)
-        if lowered is None:
-            return False
-        walk.lattice[lowered.acc.name] = lowered.lattice
-        walk.real.update({o.name: o for o in lowered.meaning})
-        return True
+        (first, a), (second, b) = _line(walk, op, 0), _line(walk, op, 1)
+        lowered = lower_sum(walk.body, op, (first, second), (a, b))
+        if lowered is not None:
+            _record(walk, lowered)
+        return lowered is not None
     return False
 
 
@@ -225,16 +229,13 @@ def _pool(walk: _Walk, op: AveragePool | MaxPool | MinPool) -> None:
             raise
         walk.real[op.name] = _reading(walk, op)
         return
-    walk.lattice[lowered.acc.name] = lowered.lattice
-    walk.real.update({o.name: o for o in lowered.meaning})
+    _record(walk, lowered)
 
 
 def _lowered_pool(walk: _Walk, op: AveragePool | MaxPool | MinPool) -> Lowered:
-    constants = walk.constants
     if not isinstance(op, AveragePool):
-        return lower_extreme(walk.body, op, walk.real, constants, walk.lattice)
-    line = input_line(op, walk.real, replace(walk.graph, constants=constants))
-    return lower_average(walk.body, op, line, _source(walk, line, constants))
+        return lower_extreme(walk.body, op, walk.real, walk.constants, walk.lattice)
+    return lower_average(walk.body, op, *_line(walk, op))
 
 
 def _fold(walk: _Walk, op: Op) -> None:
@@ -318,7 +319,7 @@ def _program(walk: _Walk) -> Program:
     graph, constants = walk.graph, walk.constants
     outputs = _body_outputs(walk)
     if not walk.body.ops:
-        raise CompileError(NOTHING_QUANTIZED)
+        raise NothingQuantizedError
     reals = {**walk.real, **walk.heads}
     head = cut(walk.inputs, reals, constants).graph(walk.inputs, constants, "head")
     head = replace(head, inputs=tuple(graph.inputs))

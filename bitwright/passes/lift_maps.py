@@ -5,7 +5,7 @@ A reshape that only moves axes of one element is a transpose too.
 
 from dataclasses import replace
 
-from bitwright.ir.graph import Array, Builder, Graph
+from bitwright.ir.graph import Builder, Graph
 from bitwright.ir.ops import (
     Activation,
     Arithmetic,
@@ -21,10 +21,10 @@ from bitwright.ir.ops import (
     Transpose,
     Value,
 )
-from bitwright.ir.types import TensorType
+from bitwright.ir.ops.base import rebuilt
+from bitwright.passes.parameters import BY_AXIS, spread
 
 _MOVING = (Activation, Arithmetic, BatchNorm, Binarize, Clip, Dequantize, Pad, Quantize, Sign)
-_BY_AXIS = (BatchNorm, Dequantize, Quantize)
 
 
 def lift_maps(graph: Graph) -> Graph:
@@ -87,22 +87,13 @@ def _below(b: Builder, graph: Graph, f: Op, x: Value, perm: tuple[int, ...]) -> 
         if not graph.is_constant(v):
             inputs.append(x)
         elif isinstance(f, Arithmetic) and v.type.size > 1:
-            inputs.append(_constant(b, v, graph.constant(v), perm))
+            wide = spread(f, graph.constant(v)).transpose(perm)
+            inputs.append(b.constant(f"{v.name}:last", wide, v.elem))
         else:
             inputs.append(v)
-    probe = replace(f, inputs=tuple(inputs))
-    if isinstance(probe, _BY_AXIS):
-        probe = replace(probe, axis=perm.index(probe.axis % len(perm)))
-    if isinstance(probe, Pad):
-        before, after = (tuple(e[p] for p in perm) for e in (probe.before, probe.after))
-        probe = replace(probe, before=before, after=after)
-    new = replace(probe, output=Value(f.name, probe.infer()))
-    b.ops.append(new)
-    return new.output
-
-
-def _constant(b: Builder, v: Value, a: Array, perm: tuple[int, ...]) -> Value:
-    wide = a.reshape((1,) * (len(perm) - a.ndim) + a.shape).transpose(perm)
-    name = b.unique(f"{v.name}:last")
-    b.constants[name] = wide
-    return Value(name, TensorType(v.elem, wide.shape))
+    attrs: dict[str, object] = {}
+    if isinstance(f, BY_AXIS):
+        attrs["axis"] = perm.index(f.axis % len(perm))
+    if isinstance(f, Pad):
+        attrs["before"], attrs["after"] = (tuple(e[p] for p in perm) for e in (f.before, f.after))
+    return b.add(rebuilt(f, tuple(inputs), f.name, **attrs))

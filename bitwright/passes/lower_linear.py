@@ -24,6 +24,7 @@ from bitwright.ir.ops.real import real_type
 from bitwright.ir.ops.window import Window
 from bitwright.ir.types import Bipolar, Int, Integral
 from bitwright.passes.chain import Chain, check_scalar
+from bitwright.passes.fold_constants import is_coded
 from bitwright.passes.positions import small
 from bitwright.passes.region import INDEX_MAPS, cut
 from bitwright.passes.step_function import Lattice
@@ -192,7 +193,7 @@ def _bias(op: Dot, graph: Graph, scale: Array) -> tuple[Array | None, Array]:
         return None, none
     value = op.inputs[2]
     source = graph.producers().get(value.name)
-    if isinstance(source, Dequantize) and all(graph.is_constant(v) for v in source.inputs):
+    if is_coded(source, graph.constants):
         codes, own, zero = (graph.constant(v) for v in source.inputs)
         own = np.broadcast_to(np.asarray(own, np.float64).reshape(-1), scale.shape)
         shifted = codes - np.rint(zero).astype(np.int64).reshape(-1)

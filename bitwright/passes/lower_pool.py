@@ -1,46 +1,33 @@
 """Lower pools of real values to pools of the integers they are made of."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Array, Builder, Constants
 from bitwright.ir.ops import (
-    Activation,
     Arith,
     Arithmetic,
     AveragePool,
-    BatchNorm,
-    Binarize,
-    Clip,
-    CountThresholds,
     Dequantize,
-    Function,
     MaxPool,
     MinPool,
     Op,
-    Quantize,
     Requantize,
     Round,
-    Sign,
     SumPool,
     Value,
     build,
 )
+from bitwright.ir.ops.base import rebuilt
 from bitwright.ir.types import Bipolar, Int, is_integral
 from bitwright.passes.chain import Chain, check_scalar
+from bitwright.passes.direction import direction
 from bitwright.passes.lower_linear import Line, Lowered
 from bitwright.passes.positions import sample
 from bitwright.passes.region import Region, cut
 from bitwright.passes.step_function import Lattice
-
-_RISING = {
-    Function.RELU, Function.SIGMOID, Function.TANH, Function.HARD_SIGMOID, Function.SOFTPLUS,
-    Function.SOFTSIGN, Function.EXP, Function.ERF, Function.FLOOR, Function.CEIL, Function.ROUND,
-}  # fmt: skip
-_RISING_WITH_ALPHA = {Function.LEAKY_RELU, Function.ELU, Function.SELU, Function.CELU}
 
 
 def lower_average(b: Builder, op: AveragePool, line: Line, x: Value) -> Lowered:
@@ -130,66 +117,20 @@ def _signs(chain: Chain, op: Op) -> Array:
     sampled = sample(chain)
     if sampled.classes:
         raise CompileError(f"{op.loc}: what lies before it varies by position; quantize its input")
-    signs = np.ones(chain.leaf.shape[-1], np.int64)
-    for o in sampled.chain.region.ops:
-        signs = signs * _direction(sampled.chain, o, op)
-    return signs
-
-
-def _direction(chain: Chain, o: Op, op: Op) -> Array:
-    """Return the sign of each channel's slope; CompileError when it has none."""
-    rises = np.array(1)
-    if isinstance(o, Dequantize | BatchNorm):
-        return _sign_of(chain.constants[o.inputs[1].name])
-    if isinstance(o, Clip) or (isinstance(o, Activation) and _activation_rises(o)):
-        return rises
-    if isinstance(o, Activation) and o.kind is Function.NEG:
-        return -rises
-    fixed = [chain.constants.get(v.name) for v in o.inputs]
-    found = _arithmetic(fixed, o) if isinstance(o, Arithmetic) else None
-    if found is None:
-        raise CompileError(
-            f"{op.loc}: {type(o).__name__} {o.loc} lies between it and the last quantizer, and does "
-            "not keep an order; quantize the pool's input"
-        )
-    return found
-
-
-def rises(o: Op, constants: Constants) -> bool:
-    """Tell whether `o`, a scalar op or a quantizer, rises in every channel."""
-    if isinstance(o, Quantize | Binarize | Sign | CountThresholds):
-        return True
-    if isinstance(o, Dequantize | BatchNorm):
-        return bool((constants[o.inputs[1].name] >= 0).all())
-    if isinstance(o, Clip):
-        return True
-    if isinstance(o, Activation):
-        return _activation_rises(o)
-    if isinstance(o, Arithmetic):
-        signs = _arithmetic([constants.get(v.name) for v in o.inputs], o)
-        return signs is not None and bool((signs > 0).all())
-    return False
-
-
-def _activation_rises(o: Activation) -> bool:
-    return o.kind in _RISING or (o.kind in _RISING_WITH_ALPHA and o.alpha >= 0)
-
-
-def _arithmetic(fixed: list[Array | None], o: Arithmetic) -> Array | None:
-    """Return the sign of the slope by channel; None where there is none."""
-    first, second = fixed
-    other = first if first is not None else second
-    if o.kind in {Arith.ADD, Arith.MIN, Arith.MAX}:
-        return np.array(1)
-    if o.kind is Arith.SUB:
-        return np.array(1 if first is None else -1)
-    if other is not None and (o.kind is Arith.MUL or (o.kind is Arith.DIV and first is None)):
-        return _sign_of(other.reshape(-1))
-    return None
-
-
-def _sign_of(a: Array) -> Array:
-    return np.where(a < 0, -1, 1).astype(np.int64)
+    chain = sampled.chain
+    signs = {chain.leaf.name: np.ones(chain.leaf.shape[-1], np.int64)}
+    for o in chain.region.ops:
+        moving = [i for i, v in enumerate(o.inputs) if v.name in signs]
+        found = [(direction(o, chain.constants, i), signs[o.inputs[i].name]) for i in moving]
+        ways = [sign * way for way, sign in found if way is not None]
+        if len(ways) < len(moving) or any((way != ways[0]).any() for way in ways):
+            raise CompileError(
+                f"{op.loc}: {type(o).__name__} {o.loc} lies between it and the last quantizer, and "
+                "does not keep an order; quantize the pool's input"
+            )
+        if ways:
+            signs[o.name] = ways[0]
+    return signs[op.inputs[0].name]
 
 
 def _negated(b: Builder, x: Value, signs: Array, name: str, loc: str) -> Value:
@@ -213,8 +154,7 @@ def _again(b: Builder, region: Region, y: Value, op: Op) -> tuple[Op, ...]:
         inputs = tuple(known.get(v.name, v) for v in o.inputs)
         last = n == len(region.ops) - 1
         name = op.name if last else b.unique(f"{op.name}:{o.name}")
-        probe = replace(o, inputs=inputs, output=Value(name, o.output.type))
-        new = replace(probe, output=Value(name, probe.infer()))
+        new = rebuilt(o, inputs, name)
         known[o.name] = new.output
         out.append(new)
     return tuple(out)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bitwright.ir.graph import Array
-from bitwright.ir.ops import BatchNorm, CountThresholds, Dequantize, Op, Quantize, Value, build
-from bitwright.ir.ops.base import channel_shape
+from bitwright.ir.ops import CountThresholds, Op, Value
+from bitwright.ir.ops.base import rebuilt
 from bitwright.ir.ops.integer import Classes
 from bitwright.ir.types import TensorType
 from bitwright.passes.chain import Chain
+from bitwright.passes.parameters import BY_AXIS, spread
 from bitwright.passes.region import INDEX_MAPS, Region
 
-_BY_AXIS = (BatchNorm, Quantize, Dequantize)
 _LEAST_RANK = 3
 
 
@@ -61,7 +61,9 @@ def _classes(chain: Chain, axis: int) -> tuple[int, ...]:
         np.moveaxis(a, axis, 0).reshape(size, -1)
         for op in chain.region.ops
         if op.output.shape == chain.leaf.shape
-        for a in _parameters(chain, op)
+        for v in op.inputs
+        if v.name in chain.constants
+        for a in [spread(op, chain.constants[v.name])]
         if a.shape[axis] != 1
     ]
     if not rows:
@@ -69,23 +71,6 @@ def _classes(chain: Chain, axis: int) -> tuple[int, ...]:
     seen: dict[bytes, int] = {}
     joined = np.concatenate(rows, axis=1)
     return tuple(seen.setdefault(row.tobytes(), len(seen)) for row in joined)
-
-
-def _parameters(chain: Chain, op: Op) -> list[Array]:
-    """Return the constants that `op` reads, each with as many axes as its result."""
-    rank = len(op.output.shape)
-    values = [v for v in op.inputs if v.name in chain.constants]
-    if isinstance(op, _BY_AXIS):
-        return [
-            chain.constants[v.name].reshape(channel_shape(v.type.size, op.axis, rank))
-            for v in values
-        ]
-    if isinstance(op, CountThresholds):
-        t = chain.constants[values[0].name]
-        shape = channel_shape(t.shape[0], op.axis, rank)
-        return [t.reshape(*shape, t.shape[1])]
-    arrays = [chain.constants[v.name] for v in values]
-    return [a.reshape((1,) * (rank - a.ndim) + a.shape) for a in arrays]
 
 
 def _first(classes: tuple[int, ...]) -> Array:
@@ -111,8 +96,7 @@ def _at(chain: Chain, picked: list[Array]) -> Chain:
             name = f"{n}.{i}:{v.name}"
             constants[name] = array
             inputs.append(Value(name, TensorType(v.elem, array.shape)))
-        attrs = {f: getattr(op, f) for f in type(op).__dataclass_fields__ if f not in _BASE}
-        new = build(type(op), tuple(inputs), op.name, op.loc, **attrs)
+        new = rebuilt(op, tuple(inputs), op.name)
         known[op.name] = new.output
         ops.append(new)
     return replace(
@@ -120,12 +104,9 @@ def _at(chain: Chain, picked: list[Array]) -> Chain:
     )
 
 
-_BASE = set(Op.__dataclass_fields__)
-
-
 def _picked(op: Op, a: Array, picked: list[Array]) -> Array:
     """Return the part of a constant that the picked positions read."""
-    if isinstance(op, (*_BY_AXIS, CountThresholds)):
+    if isinstance(op, (*BY_AXIS, CountThresholds)):
         axis = op.axis % len(op.output.shape)
         inner = axis >= len(picked) or a.shape[:1] in ((), (1,))
         return a if inner else a[picked[axis]]

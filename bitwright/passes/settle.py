@@ -5,7 +5,6 @@ behind it. Only what the two orders agree on bit for bit is moved.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -25,19 +24,18 @@ from bitwright.ir.ops import (
     Op,
     Pad,
     PRelu,
-    Quantize,
     Sign,
     Take,
     Value,
 )
-from bitwright.ir.ops.base import channel_shape
+from bitwright.ir.ops.base import rebuilt
 from bitwright.ir.types import Bipolar, Int, Real, TensorType
-from bitwright.passes.lower_pool import rises
+from bitwright.passes.direction import rises
+from bitwright.passes.parameters import BY_AXIS, spread
 
 _MOVING = (Take, Pad, Concat, MaxPool, MinPool)
 _POOLS = (MaxPool, MinPool)
-_BY_AXIS = (BatchNorm, Quantize, Dequantize)
-_SCALAR = (Activation, Arithmetic, Clip, PRelu, Binarize, Sign, CountThresholds, *_BY_AXIS)
+_SCALAR = (Activation, Arithmetic, Clip, PRelu, Binarize, Sign, CountThresholds, *BY_AXIS)
 
 
 def settle(graph: Graph) -> Graph:
@@ -98,7 +96,7 @@ def _lift(b: Builder, op: Op, producers: dict[str, Op]) -> bool:
         attrs["value"] = value
     codes = tuple(s.inputs[0] for s in found)
     rest = op.inputs[len(codes) :]
-    q = _again(op, (*codes, *rest), b.unique(f"{op.name}:codes"), attrs)
+    q = rebuilt(op, (*codes, *rest), b.unique(f"{op.name}:codes"), **attrs)
     b.ops.append(q)
     b.ops.append(
         Dequantize(
@@ -133,12 +131,6 @@ def _alike(op: Op, found: list[Dequantize], fixed: list[list[Array]]) -> bool:
     return all(p[0] == fixed[0][0] and p[1] == fixed[0][1] for p in fixed)
 
 
-def _again(op: Op, inputs: tuple[Value, ...], name: str, attrs: dict[str, object]) -> Op:
-    """Return `op` on other operands under another name."""
-    probe = replace(op, inputs=inputs, output=Value(name, op.output.type), **attrs)  # type: ignore[arg-type]
-    return replace(probe, output=Value(name, probe.infer()))
-
-
 # -- below a scalar op ---------------------------------------------------------------------------
 
 
@@ -156,26 +148,16 @@ def _sink(b: Builder, graph: Graph, op: Op, reader: Op) -> bool:
     return next(rule for kinds, rule in rules if isinstance(op, kinds))(b, op, reader)
 
 
-def _spread(b: Builder, reader: Op, v: Value) -> Array:
-    """Return a constant of `reader` with as many axes as its result, thresholds behind them."""
-    a, rank = b.constants[v.name], len(reader.output.shape)
-    if isinstance(reader, CountThresholds):
-        return a.reshape(*channel_shape(a.shape[0], reader.axis, rank), a.shape[1])
-    if isinstance(reader, _BY_AXIS):
-        return a.reshape(channel_shape(a.size, reader.axis, rank))
-    return a.reshape((1,) * (rank - a.ndim) + a.shape)
-
-
 def _varies(b: Builder, reader: Op, axes: tuple[int, ...]) -> bool:
     """Tell whether a constant of `reader` differs along one of `axes`."""
-    fixed = [v for v in reader.inputs if v.name in b.constants]
-    return any(_spread(b, reader, v).shape[a] != 1 for v in fixed for a in axes)
+    fixed = [b.constants[v.name] for v in reader.inputs if v.name in b.constants]
+    return any(spread(reader, c).shape[a] != 1 for c in fixed for a in axes)
 
 
 def _finish(b: Builder, op: Op, reader: Op, results: tuple[Value, ...], **attrs: object) -> bool:
     """Append S on the results of f; it takes the name of the old f."""
     inputs = (*results, *op.inputs[len(results) :])
-    b.ops.append(_again(op, inputs, reader.name, attrs))
+    b.ops.append(rebuilt(op, inputs, reader.name, **attrs))
     return True
 
 
@@ -184,7 +166,7 @@ def _apply(
 ) -> Value:
     """Append f on `x` instead of the value called `old`."""
     inputs = tuple(x if v.name == old else cut(v) for v in reader.inputs)
-    new = _again(reader, inputs, b.unique(f"{reader.name}:{part}"), {})
+    new = rebuilt(reader, inputs, b.unique(f"{reader.name}:{part}"))
     b.ops.append(new)
     return new.output
 
@@ -207,13 +189,13 @@ def _sink_concat(b: Builder, op: Op, reader: Op) -> bool:
 
 def _cut(b: Builder, reader: Op, v: Value, axis: int, places: Array) -> Value:
     """Return the part of a constant that belongs to `places` along `axis`."""
-    wide = _spread(b, reader, v)
+    wide = spread(reader, b.constants[v.name])
     if wide.shape[axis] == 1:
         return v
     part = np.take(wide, places, axis=axis)
     if isinstance(reader, CountThresholds):
         part = part.reshape(-1, wide.shape[-1])
-    elif isinstance(reader, _BY_AXIS):
+    elif isinstance(reader, BY_AXIS):
         part = part.reshape(-1)
     name = b.unique(f"{v.name}:part")
     b.constants[name] = part
@@ -254,7 +236,8 @@ def _sink_pad(b: Builder, op: Op, reader: Op) -> bool:
 
 def _sink_pool(b: Builder, op: Op, reader: Op) -> bool:
     rank = len(op.output.shape)
-    if _varies(b, reader, tuple(range(rank - 1))) or not rises(reader, b.constants):
+    operand = [v.name for v in reader.inputs].index(op.name)
+    if _varies(b, reader, tuple(range(rank - 1))) or not rises(reader, b.constants, operand):
         return False
     y = _apply(b, reader, op.name, op.inputs[0], "before", lambda v: v)
     return _finish(b, op, reader, (y,))

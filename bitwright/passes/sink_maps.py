@@ -37,11 +37,13 @@ from bitwright.ir.ops import (
     Value,
     build,
 )
+from bitwright.ir.ops.base import rebuilt
 from bitwright.ir.types import TensorType
 from bitwright.passes.map_chain import Moved, as_take, emit, inverse, reshaped, transposed, unmoved
+from bitwright.passes.parameters import BY_AXIS, spread
 
 _SCALAR = (Activation, Clip, Binarize, Sign)
-_BY_AXIS = (BatchNorm, Quantize, Dequantize, CountThresholds)
+_BY_AXIS = (*BY_AXIS, CountThresholds)
 _ALONG = (Concat, Take, Resample, ArgMax, Softmax)
 _KEEPING_AXES = (*_SCALAR, *_BY_AXIS, Arithmetic, PRelu, AddInt, Pad, Concat, Take, Resample)
 _LEAST_RANK = 3
@@ -194,13 +196,11 @@ def _emit(s: _Sinking, op: Op, x: Moved, inputs: tuple[Value, ...], **attrs: obj
     """Append `op` on other operands; its old result is the new one in the order of `x`."""
     hidden = op.name in s.outputs
     name = s.b.unique(f"{op.name}:inner") if hidden else op.name
-    probe = replace(op, inputs=inputs, output=Value(name, op.output.type), **attrs)  # type: ignore[arg-type]
-    new = replace(probe, output=Value(name, probe.infer()))
-    s.b.add(new)
+    result = s.b.add(rebuilt(op, inputs, name, **attrs))
     same = x.perm is not None and list(x.perm) == sorted(x.perm)
     if same and not hidden:
         return True
-    s.moved[op.name] = replace(x, source=new.output)
+    s.moved[op.name] = replace(x, source=result)
     return True
 
 
@@ -215,13 +215,11 @@ def _any_map(s: _Sinking, op: Op) -> bool:
     return _emit(s, op, x, (x.source, *op.inputs[1:]), **attrs)
 
 
-def _result(s: _Sinking, op: Op, x: Moved, perm: tuple[int, ...], inputs: tuple[Value, ...],
-            **attrs: object) -> bool:  # fmt: skip
+def _result(
+    s: _Sinking, op: Op, perm: tuple[int, ...], inputs: tuple[Value, ...], **attrs: object
+) -> bool:
     """Append `op` on transposed operands; its old result is `perm` of the new one."""
-    probe = replace(op, inputs=inputs, **attrs)  # type: ignore[arg-type]
-    shape = probe.infer().shape
-    source = replace(op.output, type=TensorType(op.output.elem, shape))
-    del x
+    source = rebuilt(op, inputs, op.name, **attrs).output
     return _emit(s, op, transposed(unmoved(source), perm), inputs, **attrs)
 
 
@@ -230,7 +228,7 @@ def _by_axis(s: _Sinking, op: Op) -> bool | None:
     if x.perm is None:
         return None
     axis = x.perm[op.axis % len(x.perm)]  # type: ignore[attr-defined]
-    return _result(s, op, x, x.perm, (x.source, *op.inputs[1:]), axis=axis)
+    return _result(s, op, x.perm, (x.source, *op.inputs[1:]), axis=axis)
 
 
 def _along(s: _Sinking, op: Op) -> bool | None:
@@ -245,7 +243,7 @@ def _along(s: _Sinking, op: Op) -> bool | None:
         if op.end - op.axis != 1:
             return None
         attrs["end"] = perm[op.axis] + 1
-    return _result(s, op, s.of(values[0]), perm, (*data, *op.inputs[len(values) :]), **attrs)
+    return _result(s, op, perm, (*data, *op.inputs[len(values) :]), **attrs)
 
 
 def _common(s: _Sinking, values: tuple[Value, ...]) -> tuple[int, ...] | None:
@@ -285,13 +283,13 @@ def _elementwise(s: _Sinking, op: Op) -> bool | None:
     data = []
     for v in op.inputs:
         if s.graph.is_constant(v):
-            wide = s.graph.constant(v).reshape((1,) * (rank - len(v.shape)) + v.shape)
+            wide = spread(op, s.graph.constant(v))
             data.append(s.constant(v, wide.transpose(inverse(x.perm))))
         elif len(v.shape) != rank or s.of(v).perm is None:
             return None
         else:
             data.append(_in_order(s, v, x.perm, op.loc))
-    return _result(s, op, x, x.perm, tuple(data))
+    return _result(s, op, x.perm, tuple(data))
 
 
 def _scalar(s: _Sinking, v: Value) -> Value:
@@ -304,7 +302,7 @@ def _pad(s: _Sinking, op: Op) -> bool | None:
         return None
     back = inverse(x.perm)
     before, after = (tuple(e[i] for i in back) for e in (op.before, op.after))
-    return _result(s, op, x, x.perm, (x.source,), before=before, after=after)
+    return _result(s, op, x.perm, (x.source,), before=before, after=after)
 
 
 def _axes(s: _Sinking, op: Op) -> bool | None:
@@ -316,7 +314,7 @@ def _axes(s: _Sinking, op: Op) -> bool | None:
     if isinstance(op, Reduce) and not op.keep:
         left = [p for p in x.perm if p not in axes]
         perm = tuple(int(i) for i in np.argsort(np.argsort(left))) if left else ()
-    return _result(s, op, x, perm, (x.source, *op.inputs[1:]), axes=axes)
+    return _result(s, op, perm, (x.source, *op.inputs[1:]), axes=axes)
 
 
 def _linear(s: _Sinking, op: Op) -> bool | None:
@@ -324,4 +322,4 @@ def _linear(s: _Sinking, op: Op) -> bool | None:
     x = s.of(op.inputs[0])
     if x.perm is None or not x.perm or x.perm[-1] != len(x.perm) - 1:
         return None
-    return _result(s, op, x, x.perm, (x.source, *op.inputs[1:]))
+    return _result(s, op, x.perm, (x.source, *op.inputs[1:]))

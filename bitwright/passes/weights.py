@@ -7,7 +7,7 @@ import numpy as np
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Dequantize, Encoding, Op
-from bitwright.passes.fold_constants import constant_real
+from bitwright.passes.fold_constants import is_coded
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,11 @@ def weights_of(graph: Graph, op: Op) -> Weights:
     """Return the integer weights of a Linear or Conv; CompileError when they are real numbers."""
     value = op.inputs[1]
     source = graph.producers().get(value.name)
-    if isinstance(source, Dequantize) and all(graph.is_constant(v) for v in source.inputs):
+    if is_coded(source, graph.constants):
         return _from_codes(graph, source, op)
-    real = constant_real(graph, value)
-    if real is None:
+    if not graph.is_constant(value):
         raise CompileError(f"{op.loc}: its weights are computed at run time; they must be constant")
-    found = levels(real)
+    found = levels(np.asarray(graph.constant(value), np.float64))
     if found is None:
         raise CompileError(
             f"{op.loc}: its weights are floats; choose a kind for them, such as --weights int:8 "

@@ -11,6 +11,7 @@ from bitwright.errors import CompileError
 from bitwright.ir.graph import Array, Graph
 from bitwright.ir.program import Program
 from bitwright.ir.storage import read_graph, read_npz
+from bitwright.passes.chain import QUANTIZERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class Build:
         """The copy of the user's model."""
         return self.folder / "source.onnx"
 
+    @property
+    def quantized(self) -> Path:
+        """The quantized model as a QONNX file; a build of a float model has none."""
+        return self.folder / "model.q.onnx"
+
+    @property
+    def compressed(self) -> bool:
+        """Whether bitwright placed the quantizers."""
+        return _quantizes(self.graph) and not _quantizes(self.imported)
+
     def device_inputs(self) -> dict[str, Array]:
         """Return the golden inputs of the device by name."""
         return {n[3:]: a for n, a in self.vectors.items() if n.startswith("in:")}
@@ -47,6 +58,10 @@ class Build:
     def device_outputs(self) -> dict[str, Array]:
         """Return the golden outputs of the device by name."""
         return {n[4:]: a for n, a in self.vectors.items() if n.startswith("out:")}
+
+
+def _quantizes(graph: Graph) -> bool:
+    return any(isinstance(op, QUANTIZERS) for op in graph.ops)
 
 
 def read_build(folder: Path) -> Build:

@@ -5,13 +5,14 @@ bits decide. Such a tie is told from an error by computation: the uncertainty of
 share of the sum of its magnitudes, which is evaluated beside the values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bitwright.ir.evaluate import evaluate, evaluate_op
+from bitwright.ir.evaluate.real import along
 from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import (
     Activation,
@@ -36,17 +37,16 @@ from bitwright.ir.ops import (
     Reduce,
     Reshape,
     Rounding,
-    Sign,
     Take,
     Transpose,
+    Value,
 )
-from bitwright.ir.ops.base import channel_shape
 from bitwright.ir.types import Real
+from bitwright.passes.chain import QUANTIZERS
 from bitwright.sim.outcome import Outcome, Status
 from bitwright.sim.reference import run_onnx
 from bitwright.sim.tolerance import relative_errors
 
-QUANTIZERS = (Quantize, Binarize, Sign, CountThresholds)
 _SHARE = 2.0**-22  # of the sum of magnitudes: what float32 sums of any order may be off by
 _SHARE_64 = 2.0**-44  # the same for float64
 _OUTPUT = 1e-5
@@ -65,24 +65,41 @@ def compare_by_layer(raw: Graph, model: Path, inputs: Mapping[str, Array]) -> Ou
     """
     names = [n for op in raw.ops if isinstance(op, QUANTIZERS) for n in _names(op)]
     seen = run_onnx(model, inputs, names)
-    walk = _Walk(raw, inputs)
+    return compare_codes(raw, inputs, lambda op: _reference(raw, op, seen), seen, "imported graph")
+
+
+def compare_codes(
+    graph: Graph,
+    inputs: Mapping[str, Array],
+    reference: Callable[[Op], Array | None],
+    outputs: Mapping[str, Array],
+    whose: str,
+) -> Outcome:
+    """Compare each quantizer of `graph` with onnxruntime's codes, then feed it these.
+
+    `reference` returns the codes (samples, *shape) of a quantizer, None where they cannot be seen.
+    Codes may differ at ties alone; the outputs within 1e-5 of their greatest value. `whose` is what
+    a message calls the graph.
+    """
+    walk = _Walk(graph, inputs)
     values = ties = layers = 0
-    for op in raw.ops:
+    for op in graph.ops:
         walk.step(op)
-        want = _reference(raw, op, seen) if isinstance(op, QUANTIZERS) else None
-        if want is None:
+        found = reference(op) if isinstance(op, QUANTIZERS) else None
+        if found is None:
             continue
         y = walk.known[op.name]
-        differ = y != want.reshape(y.shape)
-        wrong = differ & ~(walk.near(op) & (np.abs(y - want.reshape(y.shape)) <= _step(op)))
+        want = found.reshape(y.shape)
+        differ = y != want
+        wrong = differ & ~(walk.near(op) & (np.abs(y - want) <= _step(op)))
         if wrong.any():
-            return Outcome(Status.FAIL, values, _describe(op, y, want.reshape(y.shape), wrong))
+            return Outcome(Status.FAIL, values, _describe(op, (y, want), wrong, whose))
         values, ties, layers = values + y.size, ties + int(differ.sum()), layers + 1
-        walk.known[op.name] = np.broadcast_to(want.reshape(y.shape), y.shape)
+        walk.known[op.name] = np.broadcast_to(want, y.shape)
     worst = 0.0
-    for v in raw.outputs:
-        error = float(relative_errors(walk.value(v.name), seen[v.name]).max(initial=0))
-        values, worst = values + seen[v.name].size, max(worst, error)
+    for v in graph.outputs:
+        error = float(relative_errors(walk.value(v.name), outputs[v.name]).max(initial=0))
+        values, worst = values + outputs[v.name].size, max(worst, error)
         if error > _OUTPUT:
             return Outcome(
                 Status.FAIL, values, f"{v.name!r} is off by {error:.2e} of its greatest value"
@@ -132,18 +149,15 @@ def _reference(raw: Graph, op: Op, seen: Mapping[str, Array]) -> Array | None:
     reader = next((o for o in raw.ops if o.name == outer and isinstance(o, Dequantize)), None)
     if reader is None or outer not in seen or reader.inputs[0].name != op.name:
         return None
-    rank = len(reader.output.shape)
-    scale, zero = (
-        raw.constant(v).reshape(channel_shape(v.type.size, reader.axis, rank))
-        for v in reader.inputs[1:]
-    )
+    scale, zero = (along(reader, raw.constant(v), reader.axis) for v in reader.inputs[1:])
     return np.asarray(np.rint(seen[outer].astype(np.float64) / scale + zero)).astype(np.int64)
 
 
-def _describe(op: Op, got: Array, want: Array, wrong: Array) -> str:
+def _describe(op: Op, both: tuple[Array, Array], wrong: Array, whose: str) -> str:
+    got, want = both
     at = tuple(int(i) for i in np.argwhere(wrong)[0])
     return (
-        f"layer {op.loc!r}: sample {at[0]}, index {list(at[1:])}: imported graph {got[at]}, "
+        f"layer {op.loc!r}: sample {at[0]}, index {list(at[1:])}: {whose} {got[at]}, "
         f"onnxruntime {want[at]}, and no tie ({int(wrong.sum())} of {got.size} values differ)"
     )
 
@@ -181,8 +195,7 @@ class _Walk:
             self.fixed[op.name] = np.asarray(a).reshape(op.output.shape)
             return
         args = [
-            self.known[v.name] if v.name in self.known else self._constant(v.name)
-            for v in op.inputs
+            self.known[v.name] if v.name in self.known else self._constant(v) for v in op.inputs
         ]
         y = evaluate_op(op, [*args], self.known)
         self.known[op.name] = y = np.broadcast_to(y, (self.samples, *op.output.shape))
@@ -198,12 +211,8 @@ class _Walk:
         x = self.known[op.inputs[0].name].astype(np.float64)
         reach = self.share * self.size[op.inputs[0].name]
         if isinstance(op, Quantize):
-            rank = len(op.output.shape)
             scale, zero = (
-                self.fixed[v.name]
-                .astype(np.float64)
-                .reshape(channel_shape(v.type.size, op.axis, rank))
-                for v in op.inputs[1:]
+                along(op, self.fixed[v.name].astype(np.float64), op.axis) for v in op.inputs[1:]
             )
             v = x / scale + (0 if op.zero_after else zero)
             slack = reach / np.abs(scale) + self.share * np.abs(v)
@@ -215,9 +224,9 @@ class _Walk:
             return np.asarray(np.moveaxis(gap, -1, op.axis + 1) <= reach)
         return np.asarray(np.abs(x) <= reach)
 
-    def _constant(self, name: str) -> Array:
-        a = self.fixed[name]
-        return a.astype(self.dtype) if a.dtype.kind == "f" else a
+    def _constant(self, v: Value) -> Array:
+        a = self.fixed[v.name]
+        return a.astype(self.dtype) if isinstance(v.elem, Real) else a
 
     def _of(self, name: str) -> Array:
         """Return the magnitude of a value or a constant."""
@@ -240,8 +249,7 @@ class _Walk:
         if isinstance(op, Arithmetic):
             return self._arithmetic(op, sizes)
         if isinstance(op, BatchNorm):
-            shape = channel_shape(sizes[1].size, op.axis, len(op.output.shape))
-            gamma, beta, mean, var = (s.reshape(shape) for s in sizes[1:])
+            gamma, beta, mean, var = (along(op, s, op.axis) for s in sizes[1:])
             return np.asarray((sizes[0] + mean) * gamma / np.sqrt(var + op.epsilon) + beta)
         if isinstance(op, Activation | Clip | PRelu):
             return sizes[0]

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bitwright.errors import CompileError, MissingToolError, VerifyError
+from bitwright.errors import CompileError, MissingToolError, UnsupportedError, VerifyError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
 from bitwright.ir.ops import Dequantize
 from bitwright.ir.types import is_integral
+from bitwright.passes.chain import QUANTIZERS
 from bitwright.sim.accuracy import Device, program_predictions, share
 from bitwright.sim.build_folder import Build
 from bitwright.sim.layerwise import compare_layers
@@ -51,6 +52,7 @@ def climb(build: Build, work: Path, importer: Importer) -> Iterator[Row]:
     """
     rungs: list[tuple[int, str, Rung]] = [
         (1, "imported graph = onnxruntime", lambda b, w: _onnxruntime(b, w, importer)),
+        (2, "ONNX export = quantized model, by layer", _export),
         (3, "integers = quantized model, layer by layer", _layers),
     ]
     if "c" in build.targets:
@@ -66,6 +68,8 @@ def climb(build: Build, work: Path, importer: Importer) -> Iterator[Row]:
             (6, "RTL (Verilator) = integers, stalls and resets", _rtl),
             (6, "RTL (Verilator) on the samples", _samples_rtl),
         ]
+    if not build.compressed:
+        rungs = [r for r in rungs if r[2] is not _export]  # the first rung has compared its layers
     if not _holds_integers(build):
         rungs = [r for r in rungs if r[2] is not _layers]  # a float model has no integers
     if not build.samples:
@@ -108,7 +112,7 @@ def first_difference(name: str, want: Array, got: Array) -> str | None:
 
 def _onnxruntime(build: Build, work: Path, importer: Importer) -> Outcome:
     del work
-    from bitwright.sim.by_layer import QUANTIZERS, compare_by_layer, wrong_simplification  # noqa: PLC0415
+    from bitwright.sim.by_layer import compare_by_layer, wrong_simplification  # noqa: PLC0415
     from bitwright.sim.reference import run_onnx  # noqa: PLC0415  # onnxruntime is an extra
 
     x = model_samples(build, 32)
@@ -144,6 +148,16 @@ def _as_reals(build: Build, x: dict[str, Array]) -> dict[str, Array]:
             name = op.inputs[0].name
             out[name] = ((x[name] - zero) * scale).astype(np.float32)
     return out
+
+
+def _export(build: Build, work: Path) -> Outcome:
+    from bitwright.sim.exported import compare_exports  # noqa: PLC0415
+
+    written = build.quantized if build.quantized.exists() else None
+    try:
+        return compare_exports(build.graph, model_samples(build, 32), written, work)
+    except UnsupportedError as e:
+        return Outcome(Status.NOT_RUN, 0, f"the model has no form in ONNX: {e}")
 
 
 def _layers(build: Build, work: Path) -> Outcome:

@@ -7,15 +7,15 @@ import numpy as np
 
 from bitwright.ir.evaluate import evaluate, evaluate_op
 from bitwright.ir.graph import Array, Graph
-from bitwright.ir.ops import Binarize, CountThresholds, Op, Quantize, Sign, Value
+from bitwright.ir.ops import Op, Quantize, Value
 from bitwright.ir.program import Program
 from bitwright.ir.types import is_integral
+from bitwright.passes.chain import QUANTIZERS
 from bitwright.passes.region import cut
 from bitwright.sim.outcome import Outcome, Status
 
 _TIE = 2.0**-22  # of the sum of magnitudes: float32's own uncertainty, see the verification docs
 _OUTPUT = 1e-9  # of the greatest output: both sides are float64
-_QUANTIZERS = (Quantize, Binarize, Sign, CountThresholds)
 
 
 def compare_layers(graph: Graph, program: Program, codes: Mapping[str, Array]) -> Outcome:
@@ -28,7 +28,7 @@ def compare_layers(graph: Graph, program: Program, codes: Mapping[str, Array]) -
     seen: dict[str, Array] = {n: np.asarray(a) for n, a in codes.items()}
     results = evaluate(part, codes, tap=lambda op, y: seen.__setitem__(op.name, y))
     coded = {n for n, v in part.values().items() if is_integral(v.elem)}
-    quantizers = {op.name: op for op in graph.ops if isinstance(op, _QUANTIZERS)}
+    quantizers = {op.name: op for op in graph.ops if isinstance(op, QUANTIZERS)}
     known = {v.name: seen[v.name] for v in body.inputs}
     values = ties = layers = 0
     for op in body.ops:

@@ -1,6 +1,6 @@
 """Small wrong numbers to put into a network: one weight, one threshold, one parameter of a layer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,15 +24,21 @@ from bitwright.ir.ops import (
 from bitwright.ir.types import Int
 
 CANDIDATES = 60  # tried for each place
+SHARED = "shared value"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A constant of one op that mutants change, or (`value` None) the attribute called `role`."""
+    """A constant of one op that mutants change, or (`value` None) the attribute called `role`.
+
+    `shared` weights are indices into a table: they become another of its values, and the role
+    `shared value` is an entry of the table, and so all weights that are equal.
+    """
 
     op: Op
-    role: str  # weight, bias, threshold, addend, multiplier, table; mul_a, mul_b, add, pad, window
+    role: str  # weight, shared value, bias, threshold, addend, multiplier, table; or an attribute
     value: Value | None = None
+    shared: bool = False
 
     def in_code(self, body: Graph) -> bool:
         """Tell whether the number stands alone, and so perhaps in the code instead of a table."""
@@ -55,7 +61,10 @@ class Mutant:
             wrong = replace(op, **{self.place.role: self.new})  # type: ignore[arg-type]
             return replace(body, ops=tuple(wrong if o is op else o for o in body.ops))
         constant = body.constant(value).copy()
-        constant[self.index] = self.new
+        if self.place.role == SHARED:
+            constant[constant == self.old] = self.new
+        else:
+            constant[self.index] = self.new
         return replace(body, constants={**body.constants, value.name: constant})
 
     def __str__(self) -> str:
@@ -71,12 +80,17 @@ def _text(number: int | Window) -> str:
     return f"{kernel} from {number.before}"
 
 
-def places(body: Graph) -> list[Place]:
-    """Return a weight for each dot product, and each parameter of an op that has some."""
+def places(body: Graph, shared: Collection[str] = ()) -> list[Place]:
+    """Return a weight for each dot product, and each parameter of an op that has some.
+
+    Of the ops named `shared`, whose weights are indices into a table, also a value of the table.
+    """
     found = []
     for op in body.ops:
         pairs = zip(_roles(op), op.inputs[1:], strict=False)
-        found += [Place(op, role, v) for role, v in pairs if body.is_constant(v)]
+        found += [Place(op, r, v, op.name in shared) for r, v in pairs if body.is_constant(v)]
+        if op.name in shared and isinstance(op, IntLinear | IntConv):
+            found.append(Place(op, SHARED, op.inputs[1], shared=True))
         found += [Place(op, field) for field in _fields(op)]
     return found
 
@@ -122,7 +136,8 @@ def mutants(body: Graph, place: Place, values: Mapping[str, Array]) -> Iterator[
             near = _thresholds(constant, index, _of_row(place.op, constant, index[0], seen))
         options = [n for n in near if n != old]
         if options:
-            yield Mutant(place, index, old, int(rng.choice(options)))
+            where = () if place.role == SHARED else index
+            yield Mutant(place, where, old, int(rng.choice(options)))
 
 
 def _attribute_mutants(place: Place) -> Iterator[Mutant]:
@@ -183,6 +198,14 @@ def _of_row(op: Steps, constant: Array, row: int, seen: Array) -> Array:
 def _numbers(place: Place, constant: Array, index: tuple[int, ...]) -> list[int]:
     """Return what the number may become, where possible without any table growing wider."""
     op, old = place.op, int(constant[index])
+    if place.role == SHARED:
+        low, high = int(constant.min()), int(constant.max())
+        near = [n for n in (old - 1, old + 1) if low <= n <= high]
+        return [n for n in near if not (constant == n).any()]
+    if place.role == "weight" and place.shared:
+        values = np.unique(constant)
+        at = int(np.searchsorted(values, old))
+        return [int(n) for n in values[[max(at - 1, 0), min(at + 1, values.size - 1)]]]
     if isinstance(op, IntLinear | IntConv) and place.role == "weight":
         return _weights(op.encoding, constant, old)
     if isinstance(op, Requantize):

@@ -20,8 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bitwright.backends import c, verilog
-from bitwright.backends.names import identifier
+from bitwright.backends.coding import Form
+from bitwright.backends.names import comment, identifier
+from bitwright.backends.verilog.design import network_of
 from bitwright.backends.verilog.emit import layer_files
+from bitwright.backends.verilog.network import Kind
+from bitwright.backends.verilog.shared_weights import is_shared
 from bitwright.errors import CompileError
 from bitwright.ir.graph import Array, Graph
 from bitwright.options import CompileOptions, Cpu, Fold
@@ -31,6 +35,7 @@ from bitwright.sim.mutants import Mutant, Place, mutants, places
 from bitwright.sim.rtl import RtlOptions, Simulator, run_design
 
 FRAMES = 8
+_CODEBOOK = Form.CODEBOOK.value
 Files = dict[str, bytes]
 Values = Mapping[str, Array]
 
@@ -44,6 +49,7 @@ class Bench:
     write: Callable[[Graph], Files]
     tables: Callable[[str], bool]  # whether a mutant may change this file
     run: Callable[[Path, Values], Values]  # what each point gave, by name
+    shared: frozenset[str] = frozenset()  # ops whose weights are indices into a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ def mutate(
     for target in build.targets:
         bench = _c(build, work) if target == "c" else _rtl(build, work, simulator)
         _check_unchanged(build, bench)
-        for place in places(build.program.body):
+        for place in places(build.program.body, bench.shared):
             yield _try_place(build, bench, place, work)
 
 
@@ -148,7 +154,8 @@ def _name(build: Build) -> str:
 
 
 def _c(build: Build, work: Path) -> Bench:
-    options = c.COptions(cpu=Cpu(build.manifest["options"]["cpu"]))
+    given = build.manifest["options"]
+    options = c.COptions(cpu=Cpu(given["cpu"]), store=given["store"])
     name = _name(build)
 
     def write(body: Graph) -> Files:
@@ -161,7 +168,11 @@ def _c(build: Build, work: Path) -> Bench:
     def is_table(path: str) -> bool:  # a number that all channels share stands in the kernel
         return path.endswith(("_weights.c", "_kernels.h"))
 
-    return Bench("c", build.folder / "c", write, is_table, run)
+    body = build.program.body
+    layers = c.emit(body, name, options).report["layers"]
+    coded = {x["node"] for x in layers if x.get("weights", {}).get("form") == _CODEBOOK}
+    shared = frozenset(op.name for op in body.ops if comment(op.loc) in coded)
+    return Bench("c", build.folder / "c", write, is_table, run, shared)
 
 
 def _rtl(build: Build, work: Path, simulator: Simulator) -> Bench:
@@ -169,7 +180,8 @@ def _rtl(build: Build, work: Path, simulator: Simulator) -> Bench:
     asked = CompileOptions(cycles=given["cycles"], fps=given.get("fps"), clock=given.get("clock"))
     fold = Fold(given["fold"]) if given["fold"] else None
     lanes = {name: (pe, simd) for name, (pe, simd) in given.get("lanes", {}).items()}
-    options = verilog.VerilogOptions(asked.frame_cycles, fold, lanes=lanes)
+    store = given["store"]
+    options = verilog.VerilogOptions(asked.frame_cycles, fold, lanes=lanes, store=store)
     folder = build.folder / "verilog"
     model = _name(build)
 
@@ -183,7 +195,14 @@ def _rtl(build: Build, work: Path, simulator: Simulator) -> Bench:
         lambda body: layer_files(body, model, options),
         lambda path: path.endswith(".mem"),
         run,
+        _shared(build.program.body, options),
     )
+
+
+def _shared(body: Graph, options: verilog.VerilogOptions) -> frozenset[str]:
+    layers = network_of(body, options).of_kind(Kind.LAYER)
+    tables = [unit.layer for unit in layers for cell in unit.cells if is_shared(cell)]
+    return frozenset(layer.first.name for layer in tables if layer)
 
 
 def table_of(verdicts: Sequence[Verdict]) -> Table:

@@ -1,7 +1,6 @@
 """The commands as a user meets them: results, sentences, exit codes, nothing half-written."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,37 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import bitwright
-from bitwright.cli import main
 from bitwright.sim.outcome import Status
-
-
-class Ran:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    def go(*args: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["bitwright", *map(str, args)])
-        code = 0
-        try:
-            main()
-        except SystemExit as e:
-            code = int(e.code or 0)
-        captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
-
-    return go
-
-
-def refused(ran: Ran, *words: str) -> None:
-    assert ran.code == 2
-    assert ran.err.startswith("error: ")
-    assert "Traceback" not in ran.err
-    assert len(ran.err.strip().splitlines()) == 1
-    for word in words:
-        assert word in ran.err
+from tests.end_to_end.commands import Run, refused
 
 
 def save(path: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray]) -> Path:
@@ -58,7 +28,7 @@ def gemm(path: Path, weights: np.ndarray | None = None) -> Path:
     return save(path, [helper.make_node("MatMul", ["x", "w"], ["y"], name="fc")], {"w": w})
 
 
-def test_compile_and_verify_the_example(run, examples: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_compile_and_verify_the_example(run: Run, examples: Path, tmp_path: Path) -> None:
     digits, out = examples / "digits", tmp_path / "b"
     done = run(
         "compile", digits / "digits-w1a1.onnx", "--target", "c", "--output", "argmax",
@@ -73,7 +43,7 @@ def test_compile_and_verify_the_example(run, examples: Path, tmp_path: Path) -> 
     assert on_samples.outcome.detail.removeprefix("accuracy ") in line
 
 
-def test_two_compiles_write_the_same_bytes(run, examples: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_two_compiles_write_the_same_bytes(run: Run, examples: Path, tmp_path: Path) -> None:
     model = examples / "digits" / "digits-w1a1.onnx"
     for name in ("one", "two"):
         assert run("compile", model, "-o", tmp_path / name).code == 0
@@ -87,7 +57,7 @@ def test_two_compiles_write_the_same_bytes(run, examples: Path, tmp_path: Path) 
         )
 
 
-def test_a_changed_file_is_found(run, examples: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_changed_file_is_found(run: Run, examples: Path, tmp_path: Path) -> None:
     out = tmp_path / "b"
     run("compile", examples / "digits" / "digits-w1a1.onnx", "--target", "c", "-o", out)
     weights = out / "c" / "src" / "digits_w1a1_weights.c"
@@ -101,7 +71,7 @@ def test_a_changed_file_is_found(run, examples: Path, tmp_path: Path) -> None:  
     assert "expected" in failed.out
 
 
-def test_not_onnx(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_not_onnx(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(b"hello" * 100)
     refused(run("compile", path, "-o", tmp_path / "b"), "m.onnx")
@@ -109,7 +79,7 @@ def test_not_onnx(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     refused(run("compile", tmp_path / "none.onnx"), "no such file")
 
 
-def test_float_model_without_a_recipe_says_the_line_to_type(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_float_model_without_a_recipe_says_the_line_to_type(run: Run, tmp_path: Path) -> None:
     path = gemm(tmp_path / "m.onnx")
     refused(run("compile", path, "-o", tmp_path / "b"), "--weights", "--calibrate", "--target c")
     refused(run("compile", path, "--weights", "int:8"), "--calibrate")
@@ -117,7 +87,7 @@ def test_float_model_without_a_recipe_says_the_line_to_type(run, tmp_path: Path)
     assert not (tmp_path / "b").exists()
 
 
-def test_float_model_to_c_as_it_is(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_float_model_to_c_as_it_is(run: Run, tmp_path: Path) -> None:
     path, out = gemm(tmp_path / "m.onnx"), tmp_path / "b"
     done = run("compile", path, "--target", "c", "--output", "model", "-o", out)
     assert done.code == 0, done.err
@@ -134,15 +104,15 @@ def test_float_model_to_c_as_it_is(run, tmp_path: Path) -> None:  # type: ignore
         ({"x": np.zeros((0, 4), np.float32)}, ("samples",)),
     ],
 )
-def test_wrong_calibration_data(  # type: ignore[no-untyped-def]
-    run, tmp_path: Path, arrays: dict[str, np.ndarray], words: tuple[str, ...]
+def test_wrong_calibration_data(
+    run: Run, tmp_path: Path, arrays: dict[str, np.ndarray], words: tuple[str, ...]
 ) -> None:
     path, data = gemm(tmp_path / "m.onnx"), tmp_path / "d.npz"
     np.savez(data, **arrays)  # type: ignore[arg-type]
     refused(run("compile", path, "--weights", "int:8", "--calibrate", data), "d.npz", *words)
 
 
-def test_a_folder_of_others_is_left_alone(run, examples: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_folder_of_others_is_left_alone(run: Run, examples: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.txt").write_text("years of work")
@@ -162,14 +132,14 @@ def test_a_folder_of_others_is_left_alone(run, examples: Path, tmp_path: Path) -
     [["--target", "vhdl"], ["--input", "float"], ["--preprocess", "1,2"], ["--weights", "float16"],
      ["--input", "nobody=uint8"]],
 )  # fmt: skip
-def test_wrong_options(run, examples: Path, tmp_path: Path, options: list[str]) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_options(run: Run, examples: Path, tmp_path: Path, options: list[str]) -> None:
     model = examples / "digits" / "digits-float.onnx"
     calibrate = examples / "digits" / "calibration.npz"
     ran = run("compile", model, "--calibrate", calibrate, "-o", tmp_path / "b", *options)
     refused(ran, options[1].split("=")[0])
 
 
-def test_a_regression_is_measured_by_its_error(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_regression_is_measured_by_its_error(run: Run, tmp_path: Path) -> None:
     path = gemm(tmp_path / "m.onnx", np.ones((4, 1), np.float32))
     x = np.random.default_rng(0).normal(0, 1, (50, 4)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=x)
@@ -185,12 +155,12 @@ def test_a_regression_is_measured_by_its_error(run, tmp_path: Path) -> None:  # 
     assert "root mean square error" in ran.out, ran.err
 
 
-def test_inspect_names_what_stands_in_the_way(run, examples: Path) -> None:  # type: ignore[no-untyped-def]
+def test_inspect_names_what_stands_in_the_way(run: Run, examples: Path) -> None:
     ran = run("inspect", examples / "digits" / "digits-float.onnx")
     assert ran.code == 0
     assert "--calibrate" in ran.out
     assert "ready" in run("inspect", examples / "digits" / "digits-w1a1.onnx").out
 
 
-def test_verify_of_what_is_no_build(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_verify_of_what_is_no_build(run: Run, tmp_path: Path) -> None:
     refused(run("verify", tmp_path), "no build folder")

@@ -16,8 +16,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bitwright.backends import c, verilog
-from bitwright.compiler import load, lower, recipe_of
+from bitwright.compiler import load, lower
 from bitwright.compiler import quantize as quantized
+from bitwright.compressor import recipe_of
 from bitwright.errors import CompileError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Array, Graph
@@ -26,6 +27,7 @@ from bitwright.ir.types import is_integral
 from bitwright.options import Cpu, Fold, OutputKind
 from bitwright.passes import QUANTIZED, run
 from bitwright.passes.compress import compress
+from bitwright.passes.integerize import NothingQuantizedError
 from bitwright.sim.bisect import layers_c, layers_rtl
 from bitwright.sim.reference_worker import run as onnxruntime
 from bitwright.sim.rtl import RtlOptions, Simulator, Stalls
@@ -41,9 +43,7 @@ CPUS, FOLDS = [Cpu.GENERIC, Cpu.CORTEX_M4, Cpu.X86_64], [None, Fold.MIN, Fold.MA
 Check = Callable[[Net, Path], bool]
 
 # What a model may be refused for; any other error is a failure.
-REFUSED = re.compile(
-    "nothing of this model is quantized|no layer with weights|cannot be aligned exactly"
-)
+REFUSED = re.compile("no layer with weights|cannot be aligned exactly")
 
 
 def lowered(net: Net, path: Path) -> tuple[Graph, Program] | None:
@@ -56,6 +56,8 @@ def lowered(net: Net, path: Path) -> tuple[Graph, Program] | None:
         else:
             graph = quantized(graph, net.options)
         return graph, lower(graph, net.options)
+    except NothingQuantizedError:
+        return None
     except CompileError as error:
         if type(error) is CompileError and REFUSED.search(str(error)):
             return None

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -60,6 +61,33 @@ def test_every_mutant_of_the_binary_network_is_killed(tmp_path: Path) -> None:
         for target in ("c", "verilog")
         for role in ("weight", "threshold", "weight", "threshold", "weight")
     ]
+
+
+def test_mutants_of_shared_weights_go_through_index_or_table(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('share = "kmeans:8"\nactivations = 4\n')
+    place = Path(__file__).parents[2] / "examples" / "digits"
+    bitwright.compile(
+        place / "digits-float.onnx", tmp_path / "b", recipe=str(tmp_path / "r.toml"),
+        calibrate=place / "calibration.npz", store="codebook",
+    )  # fmt: skip
+    verdicts = proven(read_build_as_is(tmp_path / "b"), tmp_path / "w", Simulator.ICARUS)
+
+    body = read_build_as_is(tmp_path / "b").program.body
+    wanted = [(t, r) for t in ("c", "verilog") for r in ("weight", "shared value")]
+    found = [(v.target, v.place.role) for v in verdicts if v.place.shared]
+    assert sorted(found) == sorted(3 * wanted)
+    for v in (v for v in verdicts if v.place.shared):
+        assert v.mutant is not None
+        assert v.place.value is not None
+        before = body.constant(v.place.value)
+        after = v.mutant.apply(body).constant(v.place.value)
+        same = np.array_equal(np.unique(before), np.unique(after))
+        assert same == (v.place.role == "weight")
+        assert np.unique(after).size == np.unique(before).size
+        if v.place.role == "weight":
+            assert (before != after).sum() == 1
+        else:
+            np.testing.assert_array_equal(before != after, before == v.mutant.old)
 
 
 def test_mutants_of_a_residual_network_are_killed(tmp_path: Path) -> None:

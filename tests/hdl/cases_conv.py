@@ -7,7 +7,17 @@ from typing import Any
 
 from bitwright.backends.verilog import cell_timing as timing
 from tests.hdl.cases import beats_of, extreme
-from tests.hdl.cases_mvu import INTEGER, SHIFT, TERNARY, XNOR, activation, encode, weight_value
+from tests.hdl.cases_mvu import (
+    INTEGER,
+    SHIFT,
+    TERNARY,
+    XNOR,
+    activation,
+    choices,
+    encode,
+    stored,
+    weight_value,
+)
 from tests.hdl.streams import Case, pack, unpack, write_mem
 
 MAX, MIN, SUM = range(3)
@@ -27,11 +37,12 @@ def depthwise(work: Path, kind: int, shape: tuple[int, int, int], **overrides: i
     p: dict[str, Any] = {"KIND": kind, "PE": pe, "KK": kk, "NB": nb}
     p |= {"X_W": 1 if kind == XNOR else 4, "X_SIGNED": 1, "X_BIPOLAR": 0, "ACC_W": 16}
     p |= {"W_W": {TERNARY: 2, SHIFT: 4, INTEGER: 4}.get(kind, 1), "USE_BIAS": 0, "USE_MASK": 0}
-    p |= overrides
+    p |= {"VALUES": 0} | overrides
     value = weight_value(kind, p["W_W"])
-    words = [[rng.getrandbits(p["W_W"]) for _ in range(pe)] for _ in range(nb * kk)]
+    of = choices(p, rng)
+    words = [[rng.choice(of) for _ in range(pe)] for _ in range(nb * kk)]
     bias = [extreme(p["ACC_W"] - 2, True, rng) * p["USE_BIAS"] for _ in range(nb * pe)]
-    p["WEIGHT_FILE"] = write_mem(work / "weight.mem", [pack(w, p["W_W"]) for w in words])
+    stored(work, p, words)
     if p["USE_BIAS"]:
         rows = [pack(bias[i : i + pe], p["ACC_W"]) for i in range(0, nb * pe, pe)]
         p["BIAS_FILE"] = write_mem(work / "bias.mem", rows)

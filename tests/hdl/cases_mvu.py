@@ -48,6 +48,30 @@ def encode(p: dict[str, Any], x: int) -> int:
     return int(x > 0) if p["KIND"] == XNOR or p["X_BIPOLAR"] else x
 
 
+def stored(work: Path, p: dict[str, Any], words: list[list[int]]) -> None:
+    """Write the words of `p`'s weights, with VALUES as indices and the table of what they mean."""
+    table, bits = list(range(1 << p["W_W"])), p["W_W"]
+    if p["VALUES"]:
+        table, bits = list(dict.fromkeys(w for word in words for w in word)), index_bits(p)
+        table += [table[0]] * (p["VALUES"] - len(table))  # values of which no weight has one
+        p["TABLE_FILE"] = write_mem(work / "table.mem", table)
+    packed = [pack([table.index(w) for w in word], bits) for word in words]
+    p["WEIGHT_FILE"] = write_mem(work / "weight.mem", packed)
+
+
+def index_bits(p: dict[str, Any]) -> int:
+    return max(int(p["VALUES"] - 1).bit_length(), 1)
+
+
+def choices(p: dict[str, Any], rng: random.Random) -> list[int]:
+    """Return the weights that occur: all, or VALUES of them, the least among these."""
+    every = range(1 << p["W_W"])
+    if not p["VALUES"]:
+        return list(every)
+    least = 1 << (p["W_W"] - 1)
+    return [least, *rng.sample([w for w in every if w != least], p["VALUES"] - 1)]
+
+
 def mvu(work: Path, kind: int, shape: tuple[int, int, int, int], **overrides: int) -> Case:
     """Return the case of random matrices, one a group; shape is PE, SIMD, SF, NF."""
     rng = random.Random(11)
@@ -55,22 +79,24 @@ def mvu(work: Path, kind: int, shape: tuple[int, int, int, int], **overrides: in
     p: dict[str, Any] = {"KIND": kind, "PE": pe, "SIMD": simd, "SF": sf, "NF": nf}
     p |= {"X_W": 1 if kind == XNOR else 4, "X_SIGNED": 1, "X_BIPOLAR": 0, "ADD_STAGES": 3}
     p |= {"W_W": {TERNARY: 2, SHIFT: 4, INTEGER: 4}.get(kind, 1), "ACC_W": 16, "USE_BIAS": 0}
-    p |= {"GROUPS": 1, "USE_MASK": 0} | overrides
+    p |= {"GROUPS": 1, "USE_MASK": 0, "VALUES": 0} | overrides
     rows = p["GROUPS"] * nf * pe
     value = weight_value(kind, p["W_W"])
-    raw = [[rng.getrandbits(p["W_W"]) for _ in range(sf * simd)] for _ in range(rows)]
+    of = choices(p, rng)
+    raw = [[rng.choice(of) for _ in range(sf * simd)] for _ in range(rows)]
     for row in raw[: pe + 1]:  # most negative and most positive rows
-        row[:] = [rng.choice([(1 << p["W_W"]) - 1, 1 << (p["W_W"] - 1)])] * len(row)
+        ends = [(1 << p["W_W"]) - 1, 1 << (p["W_W"] - 1)]
+        row[:] = [rng.choice([w for w in ends if w in of])] * len(row)
     bias = [extreme(p["ACC_W"] - 2, True, rng) * p["USE_BIAS"] for _ in range(rows)]
     words = [
-        pack([raw[n * pe + q][f * simd + s] for q in range(pe) for s in range(simd)], p["W_W"])
+        [raw[n * pe + q][f * simd + s] for q in range(pe) for s in range(simd)]
         for n in range(p["GROUPS"] * nf)
         for f in range(sf)
     ]
-    p["WEIGHT_FILE"] = write_mem(work / "weight.mem", words)
+    stored(work, p, words)
     if p["USE_BIAS"]:
-        words = [pack(bias[i : i + pe], p["ACC_W"]) for i in range(0, rows, pe)]
-        p["BIAS_FILE"] = write_mem(work / "bias.mem", words)
+        starts = [pack(bias[i : i + pe], p["ACC_W"]) for i in range(0, rows, pe)]
+        p["BIAS_FILE"] = write_mem(work / "bias.mem", starts)
 
     ins, outs, user, frames = [], [], [], 6
     for _, group in product(range(frames), range(0, rows, nf * pe)):

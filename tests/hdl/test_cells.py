@@ -40,8 +40,10 @@ EVERYWHERE: dict[str, Make] = {  # a few for each simulator
     "binary": lambda w: m.mvu(w, m.BINARY, (2, 5, 2, 2), X_W=8),
     "xnor_groups": lambda w: m.mvu(w, m.XNOR, (2, 5, 3, 2), GROUPS=3, USE_MASK=1, USE_BIAS=1),
     "steps_classes": lambda w: c.steps(w, 2, 3, 7, table=True, CLASSES=3, POSITIONS=10),
+    "shared": lambda w: m.mvu(w, m.INTEGER, (2, 5, 2, 3), W_W=8, ACC_W=20, VALUES=5, USE_BIAS=1),
     "window": lambda _: window(SHAPES["same"]),
     "depthwise": lambda w: v.depthwise(w, m.INTEGER, (2, 9, 3), USE_BIAS=1),
+    "depthwise_shared": lambda w: v.depthwise(w, m.INTEGER, (2, 9, 3), W_W=7, VALUES=8),
     "depthwise_xnor": lambda w: v.depthwise(w, m.XNOR, (3, 5, 2), USE_MASK=1),
     "pool_max": lambda _: v.pool(v.MAX, (2, 4, 1), USE_MASK=1),
     "pool_sum_pixels": lambda _: v.pool(v.SUM, (2, 5, 3)),
@@ -125,6 +127,22 @@ ICARUS_ONLY: dict[str, Make] = {  # the corners: sizes of one, every mode
     "binary_1": lambda w: m.mvu(w, m.BINARY, ONE, X_SIGNED=0),
     "binary_bipolar": lambda w: m.mvu(w, m.BINARY, (2, 7, 2, 2), X_W=1, X_BIPOLAR=1, USE_BIAS=1),
     "binary_unsigned": lambda w: m.mvu(w, m.BINARY, (2, 33, 1, 2), X_SIGNED=0, USE_BIAS=1),
+}
+ICARUS_ONLY |= {  # weights as indices into a table
+    "shared_1": lambda w: m.mvu(w, m.INTEGER, ONE, W_W=5, VALUES=1),
+    "shared_one_value": lambda w: m.mvu(w, m.INTEGER, (2, 3, 2, 2), W_W=5, VALUES=1),
+    "shared_2": lambda w: m.mvu(w, m.INTEGER, (3, 4, 2, 1), W_W=3, VALUES=2, USE_BIAS=1),
+    "shared_3": lambda w: m.mvu(w, m.INTEGER, (1, 4, 3, 2), W_W=9, ACC_W=20, VALUES=3),
+    "shared_16": lambda w: m.mvu(w, m.INTEGER, (2, 8, 1, 2), W_W=8, ACC_W=20, VALUES=16),
+    "shared_256": lambda w: m.mvu(w, m.INTEGER, (4, 8, 3, 3), W_W=12, ACC_W=24, VALUES=256),
+    "shared_groups": lambda w: m.mvu(
+        w, m.INTEGER, (2, 3, 2, 2), X_W=1, X_BIPOLAR=1, GROUPS=3, USE_MASK=1, W_W=6, VALUES=4
+    ),
+    "shared_shift": lambda w: m.mvu(w, m.SHIFT, (2, 5, 2, 2), W_W=5, ACC_W=24, VALUES=7),
+    "depthwise_shared_1": lambda w: v.depthwise(w, m.INTEGER, ONE[:3], W_W=8, VALUES=1),
+    "depthwise_shared_17": lambda w: v.depthwise(
+        w, m.INTEGER, (3, 5, 2), W_W=8, ACC_W=20, VALUES=17, USE_MASK=1, USE_BIAS=1
+    ),
 }
 ICARUS_ONLY |= {  # groups, masks, classes of pixels
     "xnor_mask_1": lambda w: m.mvu(w, m.XNOR, ONE, USE_MASK=1, USE_BIAS=1, ADD_STAGES=1),

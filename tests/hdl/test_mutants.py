@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.hdl import cases as c
+from tests.hdl.cases_conv import depthwise
 from tests.hdl.cases_full import FULL_SHAPES, full_window
+from tests.hdl.cases_mvu import INTEGER, mvu
 from tests.hdl.cases_window import SHAPES, window
 from tests.hdl.run_case import LIB, run_case
 from tests.hdl.streams import Case
@@ -24,16 +26,18 @@ def _full(name: str) -> Case:
     return full_window(FULL_SHAPES[name], depth=FULL_SHAPES[name].least_depth)
 
 
-CASES: dict[str, Callable[[], Case]] = {
-    "same": lambda: _window("same"),
-    "valid": lambda: _window("valid"),
-    "even_pad": lambda: _window("even_pad"),
-    "full": lambda: _full("same"),
-    "full_5": lambda: _full("same_5"),
-    "full_stem": lambda: _full("stem"),
-    "gate": lambda: c.mul(2, REPEAT=5, BEATS=3),
-    "few_bits": lambda: c.mul(2, B_W=2, B_SIGNED=1),
-    "fifo": lambda: c.fifo(7, 5),
+CASES: dict[str, Callable[[Path], Case]] = {
+    "same": lambda _: _window("same"),
+    "valid": lambda _: _window("valid"),
+    "even_pad": lambda _: _window("even_pad"),
+    "full": lambda _: _full("same"),
+    "full_5": lambda _: _full("same_5"),
+    "full_stem": lambda _: _full("stem"),
+    "gate": lambda _: c.mul(2, REPEAT=5, BEATS=3),
+    "few_bits": lambda _: c.mul(2, B_W=2, B_SIGNED=1),
+    "fifo": lambda _: c.fifo(7, 5),
+    "shared": lambda w: mvu(w, INTEGER, (2, 5, 2, 3), W_W=8, ACC_W=20, VALUES=5),
+    "depthwise_shared": lambda w: depthwise(w, INTEGER, (2, 9, 3), W_W=7, VALUES=8),
 }
 
 
@@ -80,16 +84,21 @@ MUTANTS = {
     "few_bits_unsigned": Mutant("bw_mul", "- ((wide", "+ ((wide", "few_bits"),
     "head_not_read": Mutant("bw_fifo", "if (!collide)", "if (!push)", "fifo"),
     "no_bypass": Mutant("bw_fifo", "<= collide", "<= 1'b0", "fifo"),
+    "one_index_for_all": Mutant("bw_weights", "items[p*ITEM_W", "items[0*ITEM_W", "shared"),
+    "one_index_in_depthwise": Mutant(
+        "bw_weights", "items[p*ITEM_W", "items[0*ITEM_W", "depthwise_shared"
+    ),
+    "index_of_one_bit": Mutant("bw_weights", "(VALUES > 1) ?", "(VALUES > 9) ?", "shared"),
 }
 
 
-def patient(name: str) -> Case:
-    return replace(CASES[name](), timeout=PATIENCE)
+def patient(name: str, work: Path) -> Case:
+    return replace(CASES[name](work), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_right_cell_passes(name: str, tmp_path: Path) -> None:
-    run_case(patient(name), tmp_path, "icarus")
+    run_case(patient(name, tmp_path), tmp_path, "icarus")
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -104,4 +113,4 @@ def test_a_mutant_is_caught(name: str, tmp_path: Path) -> None:
 
     assert texts[f"{mutant.cell}.v"] != right
     with pytest.raises((AssertionError, SystemExit)):
-        run_case(patient(mutant.case), tmp_path, "icarus", sources, library=False)
+        run_case(patient(mutant.case, tmp_path), tmp_path, "icarus", sources, library=False)

@@ -28,7 +28,7 @@ from bitwright.ir.ops import (
     Value,
     build,
 )
-from bitwright.ir.ops.base import broadcast, channel_shape
+from bitwright.ir.ops.base import broadcast, channel_shape, rebuilt
 from bitwright.ir.types import Element, Int, Real
 from tests.ir.samples import value
 
@@ -115,6 +115,14 @@ def test_the_second_summand_must_be_integer() -> None:
     both = (value("a", Q, 1, 3), value("b", Real(), 1, 3))
     with pytest.raises(VerifyError, match="node: AddInt: the second operand is real"):
         build(AddInt, both, "y", "node", **ADD)
+
+
+def test_an_op_is_rebuilt_on_other_operands() -> None:
+    op = build(Softmax, operands(Real(), [(1, 3)]), "y", "node", axis=1, end=2)
+    again = rebuilt(op, operands(Real(), [(2, 5, 4)]), "z", end=3)
+    assert again == build(Softmax, operands(Real(), [(2, 5, 4)]), "z", "node", axis=1, end=3)
+    with pytest.raises(VerifyError, match=r"node: Softmax: .* is outside"):
+        rebuilt(op, operands(Real(), [(3,)]), "z")
 
 
 def test_shapes_that_broadcast() -> None:

@@ -10,7 +10,6 @@ from bitwright.ir.ops import Activation, BatchNorm, Function, IntLinear, Linear,
 from bitwright.ir.ops.integer import Encoding
 from bitwright.ir.types import Real, TensorType
 from bitwright.passes.compress import Kind, Recipe, WeightKind, compress, parse_weights
-from bitwright.passes.compress.calibrate import choose_range
 from bitwright.passes.compress.fold_batch_norm import fold_batch_norm
 from bitwright.passes.compress.kinds import (
     binarize,
@@ -22,6 +21,7 @@ from bitwright.passes.compress.kinds import (
     ternarize,
     ternarize_by_rule,
 )
+from bitwright.passes.compress.ranges import choose_range
 from bitwright.passes.integerize import integerize
 
 RNG = np.random.default_rng(5)

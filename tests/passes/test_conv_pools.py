@@ -6,6 +6,8 @@ import pytest
 
 from bitwright.ir.ops import (
     Activation,
+    Arith,
+    Arithmetic,
     AveragePool,
     Clip,
     Function,
@@ -78,6 +80,16 @@ def test_two_pools_in_a_row_over_a_clip() -> None:
     y = net.max_pool(net.op(Clip, net.max_pool(layer(net)), lo=0.0, hi=6.0), (2, 1))
     program = check(net.graph(net.quant(y, 0.0625, Int(0, 255))))
     assert kinds(program) == ["IntConv", "Requantize", "MaxPool", "MaxPool"]
+
+
+@pytest.mark.parametrize(("factor", "pooled"), [(0.5, True), (-0.5, False)])
+def test_a_pool_behind_a_sum_of_one_tensor_with_itself(factor: float, pooled: bool) -> None:
+    """Where both sides rise so does the sum; where one falls nothing is known, and the host pools."""
+    net = ConvNet()
+    x = layer(net)
+    other = net.op(Arithmetic, x, net.constant(factor), kind=Arith.MUL)
+    program = check(net.graph(net.max_pool(net.op(Arithmetic, x, other, kind=Arith.ADD))))
+    assert kinds(program) == ["IntConv", "MaxPool"][: 1 + pooled]
 
 
 AVERAGES: list[dict[str, Any]] = [

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 
-from bitwright.errors import CompileError
 from bitwright.ir.evaluate import evaluate
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import AddInt, Requantize, Steps
 from bitwright.ir.program import Program
 from bitwright.ir.types import Int, Ternary
-from bitwright.passes.integerize import integerize
+from bitwright.passes.integerize import NothingQuantizedError, integerize
 from bitwright.passes.orient import orient_channels
 from bitwright.passes.pipeline import run
 from tests.graphs import LayerSpec, add_two, mlp, samples
@@ -80,5 +79,5 @@ def test_float_weights_are_named() -> None:
     constants = dict(graph.constants)
     constants["fc0.ws"] = constants["fc0.ws"]
     program_of(graph)
-    with pytest.raises(CompileError, match="nothing of this model is quantized"):
+    with pytest.raises(NothingQuantizedError, match="nothing of this model is quantized"):
         integerize(Graph("e", graph.inputs, graph.inputs, (), {}))

@@ -22,6 +22,28 @@ class Call:
     function: str
     arguments: tuple[str, ...]
     kind: str
+    flash: "Flash | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """How the weights of a layer lie in flash, and what decoding them takes."""
+
+    form: str
+    weights: int
+    bytes: int  # tables of the decoder included
+    table_bytes: int = 0
+    buffer_bytes: int = 0  # in the arena
+    operations: float = 0.0  # instructions a weight and position, an estimate for Cortex-M4
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Memory of the arena that one layer alone uses: `name` points to it in the run function."""
+
+    name: str
+    ctype: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,18 @@ class Context:
     variables: Mapping[str, str]  # root of a value -> the pointer in the run function
     joined: frozenset[str] = frozenset()  # values written into the result of the Concat that reads
     pitches: Mapping[str, int] = field(default_factory=dict)  # where rows do not follow at once
+    store: str | Mapping[str, str] = "plain"  # the form of weights in flash, for all or by layer
+    scratch: dict[str, Scratch] = field(default_factory=dict)  # by layer
+
+    def store_of(self, layer: str) -> str:
+        """Return the form in which the weights of `layer` are wanted."""
+        return self.store if isinstance(self.store, str) else self.store.get(layer, "plain")
+
+    def scratch_for(self, layer: str, ctype: str, size: int) -> str:
+        """Reserve `size` bytes of the arena while `layer` runs; return the pointer to them."""
+        name = self.kernels.names.fresh(f"{layer}_rows")
+        self.scratch[layer] = Scratch(name, ctype, size)
+        return name
 
     def storage(self, value: Value) -> Storage:
         """Return how `value` is stored; constants are arrays of elements."""

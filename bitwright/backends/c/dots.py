@@ -15,7 +15,7 @@ from bitwright.ir.ops import Encoding
 from bitwright.ir.types import Integral
 
 _INT32_MAX = (1 << 31) - 1
-_BLOCK = 4
+BLOCK = 4
 _BITWISE = (Encoding.BIPOLAR, Encoding.TERNARY)
 
 
@@ -37,6 +37,7 @@ class Dot:
     stream: bool = False
     total: str = ""
     total_factor: int = 0
+    extra: tuple[tuple[str, Table], ...] = ()  # tables that a decoder of weights reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,12 @@ class Weights:
 def choose_dot(ctx: Context, x: Source, w: Weights) -> Dot:
     """Return the kernel for the form of the input and the encoding of the weights."""
     if x.bits is not None:
-        return _count(ctx, x.bits, w) if w.encoding in _BITWISE else _rows(ctx, x, w)
+        return _count(ctx, x.bits, w) if w.encoding in _BITWISE else dense_dot(ctx, x, w)
     if w.encoding in _BITWISE:
         return _select(ctx, x, w)
     if w.encoding is Encoding.POWER_OF_TWO:
         return _powers(ctx, x, w)
-    return _rows(ctx, x, w)
+    return dense_dot(ctx, x, w)
 
 
 def sum_type(most: int) -> str:
@@ -122,7 +123,7 @@ def sum_type(most: int) -> str:
     return "int32_t" if most <= _INT32_MAX else "int64_t"
 
 
-def _reach(w: Array, largest: int) -> int:
+def reach(w: Array, largest: int) -> int:
     """Return a bound of every partial sum of a row, terms of weight 0 counted as 1."""
     return int(np.maximum(np.abs(w), 1).sum(axis=1).max()) * largest
 
@@ -181,30 +182,30 @@ def _select(ctx: Context, x: Source, weights: Weights) -> Dot:
     )
 
 
-def _rows(ctx: Context, x: Source, weights: Weights) -> Dot:
+def dense_dot(ctx: Context, x: Source, weights: Weights, table: Table | None = None) -> Dot:
+    """Return the kernel that multiplies with every weight; `table` holds them, if already added."""
     packed = x.bits is not None
-    w = _spread(x.bits, weights.values) if x.bits else weights.values
+    w = spread(x.bits, weights.values)
     outputs, inputs = w.shape
-    most = _reach(w, 1 if packed else x.largest)
-    sum_t = sum_type(most)
+    most = reach(w, 1 if packed else x.largest)
     w_t = ctype_for(int(w.min()), int(w.max()))
-    fast = not packed and takes_bytes(ctx, (x.ctype, w_t), sum_t, inputs // x.runs)
-    table = _row_table(ctx, x, weights, w, fast=fast)
+    fast = _takes_bytes(ctx, x, w)
+    table = table or _row_table(ctx, x, weights)
     functions = {}
-    for block in (_BLOCK, 1):
-        needed = weights.group >= _BLOCK if block > 1 else weights.group % _BLOCK
+    for block in (BLOCK, 1):
+        needed = weights.group >= BLOCK if block > 1 else weights.group % BLOCK
         if needed and fast:
             sizes = x.runs, inputs // x.runs
             functions[block] = dsp_rows(ctx, (x.ctype, w_t), sizes, block)
         elif needed:
-            view = _rows_view(x, w_t, sum_t, inputs, block)
+            view = _rows_view(x, w_t, sum_type(most), inputs, block)
             functions[block] = ctx.kernels.add("c/rows.h.j2", view)
     return Dot(
-        kind=f"{'bipolar' if packed else x.ctype} activations by {table.ctype} weights",
-        hint=f"{'bipolar' if packed else x.ctype}_{table.ctype}",
-        function=functions.get(_BLOCK, ""),
+        kind=f"{'bipolar' if packed else x.ctype} activations by {w_t} weights",
+        hint=f"{'bipolar' if packed else x.ctype}_{w_t}",
+        function=functions.get(BLOCK, ""),
         single=functions.get(1, ""),
-        block=_BLOCK,
+        block=BLOCK,
         dot_t=sum_type(most),
         weights=table,
         step=inputs,
@@ -214,12 +215,25 @@ def _rows(ctx: Context, x: Source, weights: Weights) -> Dot:
     )
 
 
-def _row_table(ctx: Context, x: Source, weights: Weights, w: Array, *, fast: bool) -> Table:
-    if fast:
-        order = by_fours(w, w.shape[1] // x.runs, weights.group, _BLOCK)
-        return ctx.tables.add(weights.name, order, "integer weights, four rows by four inputs")
-    order = interleaved(w, weights.group)
-    return ctx.tables.add(weights.name, order, "integer weights, four rows interleaved")
+def _takes_bytes(ctx: Context, x: Source, w: Array) -> bool:
+    """Tell whether the core multiplies the pairs of bytes of rows `w` (outputs, inputs)."""
+    ctypes = x.ctype, ctype_for(int(w.min()), int(w.max()))
+    sum_t = sum_type(reach(w, x.largest))
+    return x.bits is None and takes_bytes(ctx, ctypes, sum_t, w.shape[1] // x.runs)
+
+
+def dense_order(ctx: Context, x: Source, weights: Weights) -> Array:
+    """Return all weights in the order in which the kernel of `dense_dot` reads them."""
+    w = spread(x.bits, weights.values)
+    if _takes_bytes(ctx, x, w):
+        return by_fours(w, w.shape[1] // x.runs, weights.group, BLOCK)
+    return interleaved(w, weights.group)
+
+
+def _row_table(ctx: Context, x: Source, weights: Weights) -> Table:
+    fast = _takes_bytes(ctx, x, spread(x.bits, weights.values))
+    order = "four rows by four inputs" if fast else "four rows interleaved"
+    return ctx.tables.add(weights.name, dense_order(ctx, x, weights), f"integer weights, {order}")
 
 
 def _rows_view(x: Source, w_t: str, sum_t: str, inputs: int, block: int) -> RowsView:
@@ -237,7 +251,7 @@ def _rows_view(x: Source, w_t: str, sum_t: str, inputs: int, block: int) -> Rows
     )
 
 
-def interleaved(w: Array, group: int, block: int = _BLOCK) -> Array:
+def interleaved(w: Array, group: int, block: int = BLOCK) -> Array:
     """Return w (outputs, inputs) with `block` rows of each group of rows interleaved by input."""
     whole = group - group % block
     parts = []
@@ -247,11 +261,11 @@ def interleaved(w: Array, group: int, block: int = _BLOCK) -> Array:
     return np.concatenate(parts)
 
 
-def _spread(bits: Bits, w: Array) -> Array:
-    """Return `w` with columns of zeros where the rows of the activations end in unused bits."""
-    row = bits.row
-    if not row.columns:
+def spread(bits: Bits | None, w: Array) -> Array:
+    """Return `w` with columns of zeros where the rows of packed activations end in unused bits."""
+    if bits is None or not bits.row.columns:
         return w
+    row = bits.row
     unused = row.row_words * row.word - row.row
     wide = np.pad(w.reshape(w.shape[0], row.rows, row.row), [(0, 0), (0, 0), (0, unused)])
     return np.asarray(wide.reshape(w.shape[0], -1)[:, : wide[0].size - unused])
@@ -259,7 +273,7 @@ def _spread(bits: Bits, w: Array) -> Array:
 
 def _powers(ctx: Context, x: Source, weights: Weights) -> Dot:
     w = weights.values
-    most = _reach(w, x.largest)
+    most = reach(w, x.largest)
     powers = choose_powers(w, x.ctype, sum_type(most))
     table = ctx.tables.add(weights.name, powers.table, powers.note, powers.ctype)
     return Dot(

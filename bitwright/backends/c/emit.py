@@ -25,7 +25,7 @@ def emit(body: Graph, name: str, options: COptions | None = None) -> Artifact:
     """
     options = options or COptions()
     model = _prefix(name)
-    program = compile_program(body, model, options.cpu)
+    program = compile_program(body, model, options.cpu, options.store)
     files = files_of(program, options)
     report = report_of(body, program, options)
     text = json.dumps(report, indent=2, sort_keys=True, ensure_ascii=True) + "\n"

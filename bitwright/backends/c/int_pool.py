@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bitwright.backends.c.classes import Places
-from bitwright.backends.c.context import Call, Context
+from bitwright.backends.c.context import Call, Context, Flash
 from bitwright.backends.c.linear import bias_of, constant_weights, tables_of
 from bitwright.backends.c.patch import Geometry, element_patch, geometry, objects_of_pixel
 from bitwright.backends.c.post import Built, Post, keep, signed_literal
@@ -149,9 +149,11 @@ def _emit(ctx: Context, layer: Layer, join: Join, after: After) -> Call:
     patch = element_patch(g, join.x_t, join.pixel, join.outside, in_place=True)
     signature = Signature()
     signature.add(join.x_t, "x", ctx.read(op.inputs[0]))
+    flash = None
     if join.weights is not None:
         table = ctx.tables.add(f"{layer.name}_weights", join.weights, "weights, by tap")
         signature.add(table.ctype, "w", table.name)
+        flash = Flash("plain", join.weights.size, table.bytes)
     found = after.found if after.found and by_row(after.s, after.built) else None
     many = found is not None and found.count > 1
     channel = "(place + o)" if many else "o"
@@ -181,7 +183,8 @@ def _emit(ctx: Context, layer: Layer, join: Join, after: After) -> Call:
         y_step=written_step(ctx, layer.output),
     )
     function = ctx.kernels.add("c/channels.h.j2", view)
-    return Call(layer, function, (*signature.arguments, ctx.write(layer.output)), _NOTES[join.kind])
+    arguments = (*signature.arguments, ctx.write(layer.output))
+    return Call(layer, function, arguments, _NOTES[join.kind], flash)
 
 
 _VERBS = {

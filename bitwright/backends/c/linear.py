@@ -5,13 +5,24 @@ from math import prod
 
 import numpy as np
 
-from bitwright.backends.c.context import Call, Context
-from bitwright.backends.c.dots import Dot, Weights, choose_dot, source_of
+from bitwright.backends.c.blocked import Blocked, blocked_layer
+from bitwright.backends.c.context import Call, Context, Flash
+from bitwright.backends.c.decode import add_tables, stream_dot
+from bitwright.backends.c.dots import Dot, Source, Weights, choose_dot, dense_dot, source_of
+from bitwright.backends.c.patch import Axis
 from bitwright.backends.c.popcount import Bits
 from bitwright.backends.c.post import Built
 from bitwright.backends.c.row import RowBody, Signature, Target, row_body
 from bitwright.backends.c.storage import Planes, Storage
+from bitwright.backends.c.stored import (
+    Sources,
+    Stored,
+    choose_stored,
+    flash_of,
+    may_be_coded,
+)
 from bitwright.backends.c.sums import Sum, fold, following
+from bitwright.backends.c.window_kernel import Positions
 from bitwright.backends.layers import Layer
 from bitwright.errors import UnsupportedError
 from bitwright.ir.graph import Array
@@ -38,11 +49,54 @@ def linear_layer(ctx: Context, layer: Layer, op: IntLinear | IntConv) -> Call:
     x, inputs = ctx.storage(op.inputs[0]), weights.shape[1]
     bits = _bits(x, inputs) if isinstance(x, Planes) else None
     rows = Weights(weights, op.encoding, weights.shape[0], f"{layer.name}_weights")
-    dot = choose_dot(ctx, source_of(op.inputs[0].type.integer, x.ctype, bits), rows)
+    source = source_of(op.inputs[0].type.integer, x.ctype, bits)
+    sources = Sources(source, source, prod(op.inputs[0].shape[:-1]))
+    stored = choose_stored(ctx, layer.name, sources, rows) if may_be_coded(x, op.encoding) else None
+    if stored and stored.blocked:
+        return _blocked(ctx, layer, op, Kernel(source, rows, stored))
+    dot = stream_dot(ctx, source, rows, stored) if stored else choose_dot(ctx, source, rows)
+    folded = _folded(ctx, layer, op, (weights, dot))
+    return _call(ctx, layer, dot, folded, flash_of(rows, dot.weights, stored))
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Coded weights, and the row of inputs that they are for."""
+
+    source: Source
+    rows: Weights
+    stored: Stored
+
+
+def _folded(
+    ctx: Context, layer: Layer, op: IntLinear | IntConv, summed: tuple[Array, Dot]
+) -> tuple[Sum, Built]:
     after = layer.ops[1] if len(layer.ops) > 1 else None
-    tables = tables_of(ctx, after)
-    s = sum_of(ctx, op, weights, dot)
-    return _call(ctx, layer, dot, fold(following(after, tables), s, op.elem))
+    s = sum_of(ctx, op, *summed)
+    return fold(following(after, tables_of(ctx, after)), s, op.elem)
+
+
+def _blocked(ctx: Context, layer: Layer, op: IntLinear | IntConv, k: Kernel) -> Call:
+    x, y, shape = ctx.storage(op.inputs[0]), ctx.storage(layer.output), op.inputs[0].shape
+    decoder = add_tables(ctx, k.rows, k.stored)
+    dot = dense_dot(ctx, k.source, k.rows, decoder.table)
+    step, pixels = row_objects(x, shape[-1]), prod(shape[:-1])
+    axis = Axis(pixels, pixels, 1, 1, 0, 1, step)
+    outputs = op.output.shape[-1]
+    b = Blocked(
+        stored=k.stored,
+        decoder=decoder,
+        dot=dot,
+        folded=_folded(ctx, layer, op, (k.rows.values, dot)),
+        where=Positions(1, (axis,), 0, x.ctype, "", 0, "", f"i0 * {step}", ""),
+        target=Target(y, outputs),
+        groups=1,
+        group_step=0,
+        y_step=row_objects(y, outputs) if isinstance(y, Planes) else ctx.pitch(layer.output),
+        posts=Signature(),
+        flash=flash_of(k.rows, decoder.table, k.stored),
+    )
+    return blocked_layer(ctx, layer, b, f"{dot.hint}_{shape[-1]}x{outputs}")
 
 
 def constant_weights(ctx: Context, op: Op) -> Array:
@@ -84,7 +138,7 @@ def _bits(x: Planes, inputs: int) -> Bits:
     return Bits(row, x.words)
 
 
-def _call(ctx: Context, layer: Layer, dot: Dot, folded: tuple[Sum, Built]) -> Call:
+def _call(ctx: Context, layer: Layer, dot: Dot, folded: tuple[Sum, Built], flash: Flash) -> Call:
     op, y = layer.first, ctx.storage(layer.output)
     x, shape = ctx.storage(op.inputs[0]), op.inputs[0].shape
     inputs, outputs = shape[-1], op.output.shape[-1]
@@ -102,7 +156,8 @@ def _call(ctx: Context, layer: Layer, dot: Dot, folded: tuple[Sum, Built]) -> Ca
         body=body,
     )
     function = ctx.kernels.add("c/linear.h.j2", view)
-    return Call(layer, function, (*signature.arguments, ctx.write(layer.output)), dot.kind)
+    arguments = (*signature.arguments, ctx.write(layer.output))
+    return Call(layer, function, arguments, dot.kind, flash)
 
 
 def row_objects(s: Storage, elements: int) -> int:

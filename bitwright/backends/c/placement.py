@@ -1,7 +1,7 @@
 """Where every tensor lives: in place of another, inside the result of a Concat, or on its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from bitwright.backends.c.layout import Layout
@@ -66,6 +66,7 @@ class Placement:
     owner: Mapping[str, str]
     inside: Mapping[str, Inside]
     plan: Plan
+    buffers: tuple[Buffer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,13 @@ def _placed(scene: _Scene, inside: Mapping[str, Inside]) -> Placement:
             span = spans.setdefault(owner[top], [size, n, n])
             span[2] = max(span[2], last[top], last[owner[top]])
     buffers = [Buffer(name, *span) for name, span in spans.items()]
-    return Placement(owner, inside, plan_memory(buffers))
+    return Placement(owner, inside, plan_memory(buffers), tuple(buffers))
+
+
+def with_scratch(placed: Placement, scratch: Mapping[int, tuple[str, int]]) -> Placement:
+    """Return `placed` planned again with a name and bytes more for some layers, by number."""
+    own = [Buffer(name, size, n, n) for n, (name, size) in scratch.items()]
+    return replace(placed, plan=plan_memory([*placed.buffers, *own]))
 
 
 def outermost(inside: Mapping[str, Inside], root: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bitwright.backends.c.bordered import bordered_layer
 from bitwright.backends.c.constants import without_constant_ops
-from bitwright.backends.c.context import Call, Context
+from bitwright.backends.c.context import Call, Context, Flash
 from bitwright.backends.c.elementwise import integer_layer
 from bitwright.backends.c.general import GENERAL, general_layer
 from bitwright.backends.c.int_conv import conv_layer
@@ -16,12 +16,18 @@ from bitwright.backends.c.linear import linear_layer
 from bitwright.backends.c.memory import Plan
 from bitwright.backends.c.moves import MOVES, move_layer
 from bitwright.backends.c.options import Cpu
-from bitwright.backends.c.placement import Placement, offset_of, outermost, placement_of
+from bitwright.backends.c.placement import (
+    Placement,
+    offset_of,
+    outermost,
+    placement_of,
+    with_scratch,
+)
 from bitwright.backends.c.ports import Port, ports_of
 from bitwright.backends.c.real import is_real_op, real_layer
 from bitwright.backends.c.storage import Storage
 from bitwright.backends.c.tables import TableSet
-from bitwright.backends.layers import Layer, layers_of
+from bitwright.backends.layers import Layer, forms_by_layer, layers_of
 from bitwright.backends.names import Names
 from bitwright.backends.trace import input_names
 from bitwright.errors import UnsupportedError
@@ -80,6 +86,7 @@ class Line:
     kind: str
     trace: str
     pointer: str
+    flash: Flash | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +117,18 @@ class CProgram:
     tables: TableSet
 
 
-def compile_program(graph: Graph, model: str, cpu: Cpu) -> CProgram:
-    """Return the program that computes `graph`; UnsupportedError names an op that has no kernel."""
+def compile_program(
+    graph: Graph, model: str, cpu: Cpu, store: str | Mapping[str, str] = "plain"
+) -> CProgram:
+    """Return the program that computes `graph`; UnsupportedError names an op that has no kernel.
+
+    `store` is the form of weights in flash, for all layers, or by layer or node.
+    """
     graph = without_constant_ops(graph)
     _refuse_empty(graph)
     layout = layout_of(graph, cpu.word)
     layers = layers_of(graph, Names(frozenset({"run", "trace", "pack", "unpack"})))
+    store = forms_by_layer(store, layers)
     inputs, outputs = ports_of(graph, layout, model)
     homes = _homes(graph, layout, inputs, outputs)
     placed = placement_of(graph, layout, layers, homes)
@@ -126,12 +139,14 @@ def compile_program(graph: Graph, model: str, cpu: Cpu) -> CProgram:
     tables = TableSet(Names(taken | public), model)
     ctx = Context(
         graph, layout, cpu, KernelSet(Names(taken)), tables, variables, frozenset(placed.inside),
-        {name: i.pitch for name, i in placed.inside.items() if i.pitch},
+        {name: i.pitch for name, i in placed.inside.items() if i.pitch}, store,
     )  # fmt: skip
     traces = KernelSet(Names(taken))
     entries = _entries(traces, inputs, input_names(graph.inputs), model)
     lines = tuple(_line(ctx, traces, layer, model) for layer in layers)
     copies = _copies(ctx, outputs)
+    if ctx.scratch:
+        placed, pointers = _with_rows(ctx, layers, placed, homes)
     return CProgram(
         model, inputs, outputs, pointers, entries, lines, copies, placed.plan, layout,
         ctx.kernels, traces, ctx.tables,
@@ -178,6 +193,20 @@ def _pointers(
     return variables, tuple(pointers)
 
 
+def _with_rows(
+    ctx: Context, layers: tuple[Layer, ...], placed: Placement, homes: Mapping[str, str]
+) -> tuple[Placement, tuple[Pointer, ...]]:
+    """Return the placement with what layers need for themselves, and the pointers to all of it."""
+    wanted = {n: s for n, layer in enumerate(layers) if (s := ctx.scratch.get(layer.name))}
+    placed = with_scratch(placed, {n: (f"rows of {n}", s.bytes) for n, s in wanted.items()})
+    _, pointers = _pointers(ctx.layout, layers, placed, homes)
+    rows = [
+        Pointer(s.ctype, s.name, placed.plan.offsets[f"rows of {n}"], s.bytes, "decoded weights")
+        for n, s in wanted.items()
+    ]
+    return placed, (*pointers, *rows)
+
+
 def _entries(
     traces: KernelSet, inputs: tuple[Port, ...], names: tuple[str, ...], model: str
 ) -> tuple[Entry, ...]:
@@ -201,7 +230,7 @@ def _line(ctx: Context, traces: KernelSet, layer: Layer, model: str) -> Line:
         return Line(layer, "", "another shape of the same memory", trace, pointer)
     call = _call(ctx, layer)
     text = f"{call.function}({', '.join(call.arguments)});" if call.function else ""
-    return Line(layer, text, call.kind, trace, pointer)
+    return Line(layer, text, call.kind, trace, pointer, call.flash)
 
 
 def _call(ctx: Context, layer: Layer) -> Call:

@@ -4,6 +4,7 @@ import re
 from math import prod
 from typing import Any
 
+from bitwright.backends.c.context import Flash
 from bitwright.backends.c.options import COptions
 from bitwright.backends.c.ports import Port
 from bitwright.backends.c.program import CProgram, Line
@@ -94,6 +95,7 @@ def _layer(line: Line, program: CProgram) -> dict[str, Any]:
         if isinstance(op, IntLinear | IntConv):
             encoding = f"{x.elem} x {op.encoding.value}"
     return {
+        **({"weights": _weights(line.flash)} if line.flash else {}),
         "name": line.layer.name,
         "node": line.layer.note,
         "ops": [type(o).__name__ for o in line.layer.ops],
@@ -102,6 +104,20 @@ def _layer(line: Line, program: CProgram) -> dict[str, Any]:
         "macs": macs,
         "output": str(line.layer.output.type),
         "storage": program.layout.storage[line.layer.output.name].describe(),
+    }
+
+
+def _weights(flash: Flash) -> dict[str, Any]:
+    """Return how the weights lie in flash; `operations_per_weight` is an estimate for Cortex-M4."""
+    return {
+        "form": flash.form,
+        "flash_bytes": flash.bytes,
+        "bits_per_weight": round(8 * flash.bytes / max(flash.weights, 1), 3),
+        "decoder": {
+            "table_bytes": flash.table_bytes,
+            "buffer_bytes": flash.buffer_bytes,
+            "operations_per_weight": flash.operations,
+        },
     }
 
 

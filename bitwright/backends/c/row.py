@@ -31,6 +31,7 @@ class RowBody:
     dot_t: str
     block: int
     stream: bool
+    extra: str  # C text of further arguments of `dot`
     total: str
     acc_t: str
     accumulator: str
@@ -87,6 +88,8 @@ def row_body(
     """Return the body of a kernel and add its tables to `signature`."""
     s, built = folded
     acc_t = acc_type(s, dot.most)
+    for name, table in dot.extra:
+        signature.add(table.ctype, name, table.name)
     pieces = offset_text(ctx, signature, layer, s, y.channel)
     indexed = bool(pieces) and pieces[0].startswith("offset[")
     pieces += _products(s, acc_t)
@@ -100,6 +103,7 @@ def row_body(
         dot_t=dot.dot_t,
         block=dot.block,
         stream=dot.stream,
+        extra="".join(f", {name}" for name, _ in dot.extra),
         total=dot.total if s.total_factor else "",
         acc_t=acc_t,
         accumulator=" + ".join(pieces).replace("+ -", "- "),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from bitwright.backends.verilog.formats import Format, hex_words
 from bitwright.backends.verilog.weights import WeightCode
 from bitwright.backends.verilog.window_timing import FullWindow, Window
@@ -92,7 +94,18 @@ class Rom:
     parameter: str
     words: int
     bits: int
-    content: bytes
+    packed: bytes  # word after word in whole bytes, lowest bit first
+
+    @property
+    def array(self) -> Array:
+        """The words as (words, bits) of 0 and 1, lowest bit first."""
+        data = np.frombuffer(self.packed, np.uint8).reshape(self.words, -1)
+        return np.unpackbits(data, axis=1, bitorder="little", count=self.bits)
+
+    @property
+    def content(self) -> bytes:
+        """The text of the file."""
+        return hex_words(self.array)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,8 @@ class Cell:
 
 def rom(role: str, parameter: str, bits: Array) -> Rom:
     """Return the memory of (words, bits) of 0 and 1, lowest bit first."""
-    return Rom(role, parameter, bits.shape[0], bits.shape[1], hex_words(bits))
+    packed = np.packbits(bits, axis=1, bitorder="little").tobytes()
+    return Rom(role, parameter, bits.shape[0], bits.shape[1], packed)
 
 
 def text(**parameters: int | str) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bitwright.backends.layers import layers_of
+from bitwright.backends.layers import forms_by_layer, layers_of
 from bitwright.backends.names import Names, comment, identifier
 from bitwright.backends.verilog.fifos import Sizing, size_fifos
 from bitwright.backends.verilog.folding import fold_layers
@@ -10,6 +10,7 @@ from bitwright.backends.verilog.index_maps import fold_index_maps
 from bitwright.backends.verilog.library import library
 from bitwright.backends.verilog.network import Kind, Network, build_network
 from bitwright.backends.verilog.options import VerilogOptions
+from bitwright.backends.verilog.shared_weights import share_weights
 from bitwright.backends.verilog.views import ModuleNames, TopView, top_view
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import Reshape
@@ -40,7 +41,8 @@ def network_of(body: Graph, options: VerilogOptions, names: Names | None = None)
     flat = fold_index_maps(body)
     layers = layers_of(flat, names)
     busy = [layer for layer in layers if not isinstance(layer.first, Reshape)]
-    return build_network(flat, layers, fold_layers(busy, flat, options), names)
+    network = build_network(flat, layers, fold_layers(busy, flat, options), names)
+    return share_weights(network, forms_by_layer(options.store, layers))
 
 
 def modules_of(network: Network, model: str) -> ModuleNames:

@@ -12,6 +12,7 @@ from bitwright.backends.verilog.options import Fold, VerilogOptions
 from bitwright.backends.verilog.product_cells import factors_of
 from bitwright.backends.verilog.sum_cells import has_window, is_depthwise, is_whole, leaves_whole
 from bitwright.errors import CompileError, UnsupportedError
+from bitwright.ir.cost import macs
 from bitwright.ir.graph import Graph
 from bitwright.ir.ops import (
     ArgMax,
@@ -54,11 +55,6 @@ class Work:
         busy = self.positions * (self.rows // lanes.pe) * (self.columns // lanes.simd)
         width = min(lanes.simd, self.pixel or lanes.simd) if self.by_vector else lanes.pe
         return max(busy, self.entering // width)
-
-    @property
-    def macs(self) -> int:
-        """Return the elements that are joined into results."""
-        return self.positions * self.rows * self.columns
 
     @property
     def choices(self) -> tuple[list[int], list[int]]:
@@ -163,16 +159,15 @@ def fold_layers(
             f"{layer.first.loc}: {options.cycles} cycles a frame cannot be met, this layer "
             f"takes at least {slowest}; ask for --cycles {slowest}"
         )
-    target = options.cycles or max(_default(layers, works), slowest)
+    target = options.cycles or max(_default(layers), slowest)
     return {name: given.get(name) or cheapest(w, target) for name, w in works.items()}
 
 
-def _default(layers: Sequence[Layer], works: Mapping[str, Work]) -> int:
+def _default(layers: Sequence[Layer]) -> int:
     """Return the cycles that are aimed at when none are asked for."""
     if not any(isinstance(layer.first, IntConv) for layer in layers):
         return DEFAULT_CYCLES
-    sums = [x.name for x in layers if isinstance(x.first, IntConv | IntLinear)]
-    return max(DEFAULT_CYCLES, sum(works[name].macs for name in sums) // PARALLEL)
+    return max(DEFAULT_CYCLES, sum(macs(layer.first) for layer in layers) // PARALLEL)
 
 
 def _given(

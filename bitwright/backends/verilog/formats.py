@@ -76,6 +76,13 @@ def bits_of(raw: Array, width: int) -> Array:
     return np.unpackbits(data, axis=-1, bitorder="little", count=width)
 
 
+def from_bits(bits: Array) -> Array:
+    """Return the unsigned 64-bit integers (*shape) whose low bits are (*shape, width) of 0 and 1."""
+    padded = np.zeros((*bits.shape[:-1], 64), np.uint8)
+    padded[..., : bits.shape[-1]] = bits
+    return np.asarray(np.packbits(padded, axis=-1, bitorder="little").view("<u8")[..., 0])
+
+
 def hex_words(bits: Array) -> bytes:
     """Return $readmemh text for (words, bits) of 0 and 1, lowest bit first: a word a line."""
     data = np.packbits(bits, axis=1, bitorder="little")[:, ::-1].tobytes().hex()
@@ -94,7 +101,5 @@ def to_beats(fmt: Format, lanes: int, values: Array) -> Array:
 def from_beats(fmt: Format, lanes: int, beats: Array, shape: tuple[int, ...]) -> Array:
     """Return the int64 array (samples, *shape) that `beats`, as of to_beats, carry."""
     bits = np.unpackbits(beats, axis=1, bitorder="little", count=lanes * fmt.bits)
-    padded = np.zeros((beats.shape[0], lanes, 64), np.uint8)
-    padded[..., : fmt.bits] = bits.reshape(-1, lanes, fmt.bits)
-    raw = np.packbits(padded, axis=-1, bitorder="little").view("<u8")[..., 0]
+    raw = from_bits(bits.reshape(-1, lanes, fmt.bits))
     return from_raw(fmt, raw).reshape(-1, *shape) if prod(shape) else raw.reshape(-1, *shape)

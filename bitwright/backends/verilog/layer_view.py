@@ -194,5 +194,7 @@ def layer_notes(unit: Unit) -> tuple[str, ...]:
         text += f"PE {values['PE']}."
     else:
         text = f"{elements_text(link)} a beat, {link.beats} beats a frame."
+    if "VALUES" in values:
+        text += f" Weights are indices into {values['VALUES']} values."
     note = unit.layer.note if unit.layer else ""
     return (f"Layer {note}.", text[0].upper() + text[1:])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import prod
 from typing import Any
 
@@ -13,9 +14,10 @@ from bitwright.backends.verilog.design import Design
 from bitwright.backends.verilog.fifos import Sizing
 from bitwright.backends.verilog.flow import flow_of, results, soonest
 from bitwright.backends.verilog.network import Kind, Link, Network, Unit
-from bitwright.backends.verilog.options import VerilogOptions
+from bitwright.backends.verilog.options import IN_ROM, VerilogOptions
 from bitwright.backends.verilog.product_cells import multipliers_of
 from bitwright.backends.verilog.schedule import slowest_cycles, unit_cycles
+from bitwright.backends.verilog.shared_weights import StoredBits, stored_bits
 from bitwright.backends.verilog.views import EdgeView, rom_file
 from bitwright.backends.verilog.window_timing import FullWindow
 from bitwright.ir.graph import Array, Graph
@@ -29,6 +31,7 @@ def report_of(design: Design, body: Graph, options: VerilogOptions) -> dict[str,
     network, sizing = design.network, design.sizing
     layers = network.of_kind(Kind.LAYER)
     slowest = max(network.units, key=unit_cycles)
+    stored = [found for unit in layers if (found := _stored(unit))]
     return {
         "target": "verilog",
         "model": design.model,
@@ -40,6 +43,8 @@ def report_of(design: Design, body: Graph, options: VerilogOptions) -> dict[str,
         "slowest_unit_cycles": slowest_cycles(network),
         "slowest_unit_busy": round(slowest_cycles(network) / sizing.timing.interval, 4),
         "weight_bits": sum(_weight_bits(unit) for unit in layers),
+        "weight_rom_bits": sum(found.rom_bits for found in stored),
+        "weight_table_bits": sum(found.table_bits for found in stored),
         "ring_bits": sum(_ring_bits(unit, sizing.rings) for unit in layers),
         "ram_bits": sum(cell.ram_bits for unit in layers for cell in unit.cells),
         "fifo_bits": sum(f["bits"] for f in _fifos(network, sizing)),
@@ -49,12 +54,22 @@ def report_of(design: Design, body: Graph, options: VerilogOptions) -> dict[str,
         "layers": [_layer(unit, design) for unit in layers],
         "fifos": _fifos(network, sizing),
         "trace": _trace(network),
+        "notes": _notes(options),
     }
 
 
 def to_json(report: dict[str, Any]) -> bytes:
     """Return the report as a file with sorted keys."""
     return (json.dumps(report, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _notes(options: VerilogOptions) -> list[str]:
+    """Return what the user may not expect of the options."""
+    return [
+        f"--store {form}: a form for flash, in the C alone; the Verilog stores plain weights"
+        for form in dict.fromkeys(options.stores)
+        if form not in IN_ROM
+    ]
 
 
 def _trace(network: Network) -> list[dict[str, Any]]:
@@ -134,6 +149,7 @@ def _layer(unit: Unit, design: Design) -> dict[str, Any]:
     schedule = cell.schedule
     vector = schedule if isinstance(schedule, Pipeline) else Pipeline(1, 1, 0)
     depths, rings = design.sizing.depths, design.sizing.rings
+    stored = _stored(unit)
     return {
         "name": unit.name,
         "module": design.modules.layers[unit.name],
@@ -150,6 +166,7 @@ def _layer(unit: Unit, design: Design) -> dict[str, Any]:
         "cycles": unit_cycles(unit),
         "latency_cycles": _latency(unit),
         "weight_bits": _weight_bits(unit),
+        "weight_store": asdict(stored) if stored else None,
         "ram_bits": sum(c.ram_bits for c in unit.cells),
         "ring_depth": rings.get(unit.name, 0),
         "ring_bits": _ring_bits(unit, rings),
@@ -187,6 +204,10 @@ def _latency(unit: Unit) -> int:
     flow = flow_of(unit)
     arrivals = tuple(np.arange(link.beats, dtype=np.float64) for link in unit.inputs)
     return int(results(flow, soonest(flow, arrivals))[0])
+
+
+def _stored(unit: Unit) -> StoredBits | None:
+    return next((found for cell in unit.cells if (found := stored_bits(cell))), None)
 
 
 def _weight_bits(unit: Unit) -> int:

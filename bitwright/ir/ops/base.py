@@ -68,6 +68,12 @@ def build(
     return replace(probe, output=Value(name, probe.infer()))
 
 
+def rebuilt(op: T, inputs: tuple[Value, ...], name: str, /, **attributes: Any) -> T:
+    """Return `op` on other operands under another name, its result type inferred again."""
+    probe = replace(op, inputs=inputs, output=Value(name, _PENDING), **attributes)
+    return replace(probe, output=Value(name, probe.infer()))
+
+
 def broadcast(loc: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape that numpy broadcasting gives, or raise VerifyError."""
     rank = max(len(s) for s in shapes)

@@ -69,9 +69,13 @@ def octets() -> Many:
 
 
 @pytest.mark.parametrize("cpu", list(CORE))
-@pytest.mark.parametrize(("graph", "instruction"), [(bits, "usad8"), (octets, "smlad")])
-def test_the_shipped_test_passes_on_an_emulated_core(
-    tree: Writer, tmp_path: Path, cpu: Cpu, graph: Callable[[], Many], instruction: str
+@pytest.mark.parametrize(
+    ("graph", "instruction", "store"),
+    [(bits, "usad8", "plain"), (octets, "smlad", "plain"), (octets, "smlad", "codebook"),
+     (octets, "smlad", "sparse"), (octets, "smlad", "huffman")],
+)  # fmt: skip
+def test_the_shipped_test_passes_on_an_emulated_core(  # fixtures
+    tree: Writer, tmp_path: Path, cpu: Cpu, graph: Callable[[], Many], instruction: str, store: str
 ) -> None:
     for tool, package in (
         ("arm-none-eabi-gcc", "gcc-arm-none-eabi libnewlib-arm-none-eabi"),
@@ -81,7 +85,8 @@ def test_the_shipped_test_passes_on_an_emulated_core(
             pytest.skip(f"{tool} is missing: apt-get install {package}")
     m = graph()
     g = m.graph()
-    folder = tree(g, "net", COptions(cpu=cpu, vectors=Vectors(m.data, evaluate(g, m.data))))
+    vectors = Vectors(m.data, evaluate(g, m.data))
+    folder = tree(g, "net", COptions(cpu=cpu, vectors=vectors, store=store))
     start = tmp_path / "start.c"
     start.write_text(START)
     sources = [start, folder / "test" / "net_test.c", *sorted((folder / "src").glob("*.c"))]

@@ -56,11 +56,12 @@ class Filters:
     groups: int = 1
     pad: int = 0
     bias: bool = False
+    values: tuple[int, ...] = ()  # of weights, where not those of the encoding
 
 
 def conv(b: Builder, rng: Rng, x: Value, f: Filters) -> Value:
     """Append an IntConv with an interval that holds its sums."""
-    choices = {
+    choices = [*f.values] or {
         Encoding.BIPOLAR: [-1, 1],
         Encoding.TERNARY: [-1, 0, 1],
         Encoding.POWER_OF_TWO: [-4, -2, -1, 0, 1, 2, 4],

@@ -16,7 +16,9 @@ module bw_depthwise #(
     parameter USE_BIAS    = 0,   // 1: accumulators start from BIAS_FILE, 0: from zero
     parameter USE_MASK    = 0,   // 1: s_axis_tuser tells which input beats count
     parameter WEIGHT_FILE = "",  // NB*KK words at block*KK+tap; weight of lane p at p*W_W
-    parameter BIAS_FILE   = ""   // NB words of PE*ACC_W bits
+    parameter BIAS_FILE   = "",  // NB words of PE*ACC_W bits
+    parameter VALUES      = 0,   // above 0: WEIGHT_FILE holds indices into so many values, as in bw_mvu
+    parameter TABLE_FILE  = ""   // VALUES words of W_W bits; unused unless VALUES > 0
 ) (
     input  wire                clk,            // clock
     input  wire                rst_n,          // synchronous reset, active low
@@ -90,7 +92,14 @@ module bw_depthwise #(
 
     always @(posedge clk) if (ce) x_reg <= s_axis_tdata;
 
-    bw_rom #(.W(PE*W_W), .DEPTH(DEPTH), .FILE(WEIGHT_FILE)) u_weights (
+    bw_weights #(
+        .W_W(W_W),
+        .LANES(PE),
+        .DEPTH(DEPTH),
+        .VALUES(VALUES),
+        .FILE(WEIGHT_FILE),
+        .TABLE_FILE(TABLE_FILE)
+    ) u_weights (
         .clk(clk),
         .ce(ce),
         .addr(addr_reg),

@@ -21,6 +21,8 @@ module bw_mvu #(
     parameter USE_MASK    = 0,   // 1: s_axis_tuser tells which input beats count
     parameter WEIGHT_FILE = "",  // GROUPS*NF*SF words at (g*NF+nf)*SF+sf; weight of lane p, input s at (p*SIMD+s)*W_W
     parameter BIAS_FILE   = "",  // GROUPS*NF words of PE*ACC_W bits
+    parameter VALUES      = 0,   // above 0: WEIGHT_FILE holds indices, of clog2(VALUES) bits or one, into so many values
+    parameter TABLE_FILE  = "",  // VALUES words of W_W bits; unused unless VALUES > 0
     parameter ADD_STAGES  = 3    // adder levels between registers
 ) (
     input  wire                 clk,            // clock
@@ -152,7 +154,14 @@ module bw_mvu #(
         end
     endgenerate
 
-    bw_rom #(.W(PE*SIMD*W_W), .DEPTH(DEPTH), .FILE(WEIGHT_FILE)) u_weights (
+    bw_weights #(
+        .W_W(W_W),
+        .LANES(PE*SIMD),
+        .DEPTH(DEPTH),
+        .VALUES(VALUES),
+        .FILE(WEIGHT_FILE),
+        .TABLE_FILE(TABLE_FILE)
+    ) u_weights (
         .clk(clk),
         .ce(ce),
         .addr(addr_late_reg),
